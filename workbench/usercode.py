@@ -13,7 +13,8 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,22 @@ def load(reference: str) -> Any:
         names = [other for other in vars(module) if not other.startswith("_")]
         raise UserCodeError(f"{path} has no {name}{did_you_mean(name, names)}")
     return getattr(module, name)
+
+
+def load_function(reference: str, what: str) -> Callable[..., Any]:
+    """The function of a reference; ``what`` it is for, such as ``a metric``, is for the message.
+
+    Raises:
+        UserCodeError: As for ``load``, or it is not a function.
+    """
+    function = load(reference)
+    if not callable(function):
+        file, name = _parts(reference)
+        raise UserCodeError(
+            f"{file}: {name} is a {type(function).__name__}; {what} must be a function."
+        )
+    loaded: Callable[..., Any] = function
+    return loaded
 
 
 def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> None:
@@ -179,7 +196,7 @@ def _run(path: Path) -> _Loaded:
         _forget_imports(before, path.parent)
         # A syntax error has no frame in the file, but it names the line.
         line = getattr(error, "lineno", None)
-        at = line_of(error, path) or (f":{line}" if line else "")
+        at = _line_of(error, path) or (f":{line}" if line else "")
         raise UserCodeError(
             f"{path}{at} raised {type(error).__name__} when it was run: {error}"
         ) from error
@@ -215,7 +232,30 @@ def _forget_imports(before: set[str], folder: Path) -> list[Path]:
     return sorted(paths)
 
 
-def line_of(error: BaseException, path: Path) -> str:
+@contextmanager
+def errors_of(reference: str, doing: str = "") -> Iterator[None]:
+    """Name the file and the line in every error of a user's code.
+
+    Args:
+        reference: Whose code runs in the block.
+        doing: In which situation, with a space in front; for the message.
+
+    Raises:
+        UserCodeError: The code has raised an error.
+    """
+    try:
+        yield
+    except UserCodeError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        file, name = _parts(reference)
+        raise UserCodeError(
+            f"{file}{_line_of(error, Path(file))}: {name} raised {type(error).__name__}{doing}: "
+            f"{error}"
+        ) from error
+
+
+def _line_of(error: BaseException, path: Path) -> str:
     """The last line of a file in an error's traceback, as ``:LINE``; empty if it has none.
 
     The error may come from a library that the user's file called.

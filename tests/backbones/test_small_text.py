@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from workbench.backbones import small_text
@@ -42,9 +41,3 @@ def test_padding_does_not_change_a_texts_logits() -> None:
 def test_a_text_without_words_has_finite_logits() -> None:
     staged = small_text.build(input_shape=(), outputs=3)
     assert staged.module(small_text.tokenize(Texts(("", "  ")))[torch.arange(2)]).isfinite().all()
-
-
-@pytest.mark.parametrize(("option", "value"), [("width", 0), ("buckets", 1)])
-def test_a_size_that_is_too_small_is_refused(option: str, value: int) -> None:
-    with pytest.raises(ValueError, match=rf"backbone\.{option} is {value}; it must be at least"):
-        small_text.build(input_shape=(), outputs=2, **{option: value})

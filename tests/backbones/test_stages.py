@@ -532,24 +532,13 @@ def test_a_head_that_is_never_called_is_refused() -> None:
 # ------------------------------------------------------------------------------------------ memory
 
 
-def test_the_memory_of_training_is_counted_by_hand() -> None:
+def test_the_memory_of_activations_is_counted_by_hand() -> None:
     module = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
     staged = stages.discover(module, batch_of(4, 10), head=None)
-    example = batch_of(4, 10)
-    needs = stages.memory(staged, example, depth=0, batch_size=8)
-    total = 10 * 20 + 20 + 20 * 3 + 3
-    assert (needs.weights, needs.gradients, needs.optimizer) == (4 * total, 4 * total, 8 * total)
     # The inputs for the first layer's weights, and what ReLU and the head share.
-    assert needs.activations == 8 * 4 * (10 + 20)
-
-
-def test_a_frozen_stage_needs_its_weights_alone() -> None:
-    module = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
-    staged = stages.discover(module, batch_of(4, 10), head=None)
-    needs = stages.memory(staged, batch_of(4, 10), depth=1, batch_size=8, slots=1)
-    assert needs.gradients == needs.optimizer == 4 * 63
-    assert needs.activations == 8 * 4 * 20
-    assert all(parameter.requires_grad for parameter in module.parameters())
+    assert stages.activation_bytes(staged, batch_of(4, 10), samples=8) == 8 * 4 * (10 + 20)
+    stages.freeze(staged, 1)
+    assert stages.activation_bytes(staged, batch_of(4, 10), samples=8) == 8 * 4 * 20
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_a_tokenizer_with_tokens_that_the_model_lacks_is_refused(
 
 def test_a_model_of_images_reads_no_texts(tmp_path: Path, bert: Path) -> None:
     ViTConfig().save_pretrained(tmp_path / "vit")
-    with pytest.raises(ValueError, match="cannot classify texts with a model of the type vit"):
+    with pytest.raises(ValueError, match="a vit, which takes images, but the samples are texts"):
         tokenize(Texts(TEXTS), model=str(tmp_path / "vit"), tokenizer=str(bert))
 
 

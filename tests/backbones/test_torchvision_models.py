@@ -18,7 +18,7 @@ from torchvision import models
 from workbench import backbones, downloads
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
-from workbench.backbones.torchvision_models import _named_as_now, build, pretrained
+from workbench.backbones.torchvision_models import _rename, build, pretrained
 from workbench.backbones.torchvision_names import FAMILIES, FAMILY_OF, WEIGHTS
 from workbench.backbones.weights import WeightsError
 from workbench.record.strategy import Weights
@@ -186,7 +186,6 @@ def test_an_option_reaches_the_model() -> None:
             r"16 x 16 pixels, and whole multiples of 16, but .* 40 x 40; .*image_size: 48",
         ),
         ({"name": "vit_b_16"}, (3, 32, 64), "but these are 32 x 64"),
-        ({"name": "squeezenet1_1", "dropout": 1.0}, (3, 17, 17), r"backbone\.dropout is 1\.0"),
         (
             {"name": "resnet18", "dropout": 0.1},
             (3, 8, 8),
@@ -329,15 +328,13 @@ def test_unknown_weights_are_refused_with_those_that_the_model_has() -> None:
 
 def test_old_names_and_auxiliary_heads_in_the_files_are_understood() -> None:
     one = torch.ones(1)
-    densenet = _named_as_now(
+    densenet = _rename(
         {"features.denseblock1.denselayer1.norm.1.weight": one}, "densenet121", "imagenet"
     )
     assert set(densenet.tensors) == {"features.denseblock1.denselayer1.norm1.weight"}
-    vit = _named_as_now(
-        {"encoder.layers.encoder_layer_0.mlp.linear_2.bias": one}, "vit_b_16", "imagenet"
-    )
+    vit = _rename({"encoder.layers.encoder_layer_0.mlp.linear_2.bias": one}, "vit_b_16", "imagenet")
     assert set(vit.tensors) == {"encoder.layers.encoder_layer_0.mlp.3.bias"}
-    googlenet = _named_as_now({"aux1.fc1.bias": one, "conv1.x": one}, "googlenet", "imagenet")
+    googlenet = _rename({"aux1.fc1.bias": one, "conv1.x": one}, "googlenet", "imagenet")
     assert set(googlenet.tensors) == {"conv1.x"}
     (note,) = googlenet.notes
     assert "auxiliary heads in the weights imagenet of googlenet" in note
@@ -368,7 +365,7 @@ def test_a_part_of_the_weights_that_is_not_there_is_drawn_anew() -> None:
         "features.0.weight": torch.ones(1),
         "classifier.0.weight": torch.full((1,), float("nan")),
     }
-    found = _named_as_now(features, "vgg16", "IMAGENET1K_FEATURES")
+    found = _rename(features, "vgg16", "IMAGENET1K_FEATURES")
     assert set(found.tensors) == {"features.0.weight"}
     assert found.lacking == ("classifier.0.weight",)
 

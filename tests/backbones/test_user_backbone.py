@@ -123,8 +123,8 @@ def test_a_staged_model_is_taken_as_it_is(file: Path) -> None:
         ("text", "returned str, not a torch.nn.Module or a Staged"),
         ("wrong_outputs", r"returns shape \[2, 3\] for a batch \[2, 6\]; .* \[2, 2\]"),
         ("wrong_inputs", r"raised RuntimeError for a batch \[2, 6\]"),
-        ("fails", r":54 raised KeyError while building the model: 'width'"),
-        ("NUMBER", "is not a function that returns a model"),
+        ("fails", r":54: fails raised KeyError while building the model: 'width'"),
+        ("NUMBER", "NUMBER is a int; a backbone must be a function"),
         ("absent", "has no absent"),
     ],
 )

@@ -367,7 +367,7 @@ def test_a_users_function_may_return_texts_tensors_or_samples(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("    return open('nowhere.csv')", r"mine\.py:2: make\(\) raised FileNotFoundError"),
+        ("    return open('nowhere.csv')", r"mine\.py:2: make raised FileNotFoundError"),
         ("    return [1, 2, 3]", r"mine\.py: make returned a list; it must return Samples or a"),
         ("    return [[1.0], [2.0]], [1]", r"mine\.py:make: there are 2 inputs, but 1 targets"),
         ("    return [[1.0], [2.0, 3.0]], [0, 1]", r"mine\.py: make: the inputs are not an array"),
@@ -383,7 +383,7 @@ def test_what_is_wrong_with_a_users_data_names_the_file(
 
 
 def test_a_wrong_option_of_a_users_function_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(UserCodeError, match=r"mine\.py: make\(size\) raised TypeError: .*'size'"):
+    with pytest.raises(UserCodeError, match=r"mine\.py: make raised TypeError: .*'size'"):
         user(tmp_path / "mine.py", "def make(count):\n    pass\n", size=3)
     with pytest.raises(ValueError, match=r"mine\.py: make is a int; a data set must be a function"):
         user(tmp_path / "mine.py", "make = 3\n")

@@ -336,7 +336,7 @@ def test_a_users_transform_is_drawn_for_each_sample_from_every_generator(own: st
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("Noise", {"strong": 1}, "Noise cannot be built: TypeError: .*strong"),
+        ("Noise", {"strong": 1}, "Noise raised TypeError: .*strong"),
         ("named", {"name": "x"}, "named returned str; .* must return a function of one image"),
         ("Nois", {}, "no Nois; did you mean Noise"),
     ],

@@ -185,7 +185,6 @@ def test_vectors_are_not_cropped() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": 0}, r"image_size is 0; it must be at least 1"),
         ({"mean": 0.5}, "mean is set without dataset.std; set both or neither"),
         ({"std": 0.5}, "std is set without dataset.mean"),
         ({"mean": [0.5, 0.5], "std": 1.0}, "mean has 2 numbers; it needs one, or one for each of"),

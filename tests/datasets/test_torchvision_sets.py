@@ -128,8 +128,6 @@ def test_options_choose_another_labelling(
     assert fetched("oxford_iiit_pet", label="species").classes == ("Cat", "Dog")
     files.fgvc_aircraft(data / "fgvc_aircraft", monkeypatch)
     assert fetched("fgvc_aircraft", label="manufacturer").classes == ("Boeing", "Airbus")
-    with pytest.raises(ValueError, match=r"dataset\.partition is 11; valid are 1 to 10"):
-        fetched("dtd", partition=11)
 
 
 def test_the_letters_of_emnist_are_counted_from_a(

@@ -113,7 +113,7 @@ def test_a_users_model_that_does_not_fit_is_refused_and_made_once(
     monkeypatch.setattr(footprint, "free_memory", lambda: 10**6)
     assert len(build({"name": f"{file}:net", "layers": 3}).stages) > 0
     with pytest.raises(
-        ValueError, match=r"net\.py:7 .*need at least 1\.01 MB of memory, but only 1 MB"
+        ValueError, match=r"net\.py:7: .*need at least 1\.01 MB of memory, but only 1 MB"
     ):
         build({"name": f"{file}:net", "layers": 100})
     assert Path(f"{file}.log").read_text() == "made made "
@@ -132,7 +132,7 @@ def test_what_is_frozen_needs_neither_gradients_nor_an_optimizer() -> None:
     said = []
     for depth in (0, 2):
         _, staged, _ = parts(phase("sgd", depth=depth), backbone="mlp")
-        said.append(memory.needed(staged, None, depth=depth, samples=8, slots=1))
+        said.append(memory.needed(staged, None, samples=8, slots=1))
     total, head = 64 * 128 + 128 + 128 * 128 + 128 + 258, 258
     assert said == [
         f"weights, gradients and optimizer need about {4 * count / 1000:.3g} kB"

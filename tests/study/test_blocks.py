@@ -119,7 +119,7 @@ def test_a_tuned_knob_may_be_a_range_a_choice_or_entries_with_conditions(tmp_pat
         ("probe.freeze_depth: {low: 0, high: 4, default: 0}", True),
         ("momentum: {low: 0, high: 0.99, default: 0}", False),
         ("weight_decay: {low: 0, high: 1, default: 0}", False),
-        ("backbone.dropout: {low: 0, high: 1, step: 0.5, default: 0}", False),
+        ("task.delta: {low: 1, high: 2, step: 0.5, default: 1}", False),
     ],
 )
 def test_a_range_is_of_whole_numbers_where_the_knob_takes_no_others(

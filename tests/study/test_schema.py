@@ -43,10 +43,10 @@ def test_every_entry_of_a_catalogue_may_be_named_alone(
     assert own is (block in ("dataset", "backbone", "task"))
 
 
-def test_a_message_lists_the_first_names_of_a_large_family_and_their_number() -> None:
+def test_a_message_lists_the_first_names_of_a_large_catalogue_and_the_number_of_others() -> None:
     (flaw,) = recipes.recipe_flaws({"backbone": "nosuchthing"})
     assert len(flaw.expected) < 600, "a catalogue of a hundred names is no message"
-    assert re.search(r"mlp, small_cnn, .*, \.\.\. \(\d+ like these\)", flaw.expected)
+    assert re.search(r"mlp, small_cnn, .* and \d+ more", flaw.expected)
 
 
 @pytest.mark.parametrize("block", ["dataset", "backbone", "task"])
@@ -97,6 +97,32 @@ def test_an_option_is_held_against_the_named_entry_or_against_all_where_none_is_
     assert recipes.recipe_flaws({"backbone": {"width": 3}}) == []
     (flaw,) = recipes.recipe_flaws({"backbone": {"zzz": 3}})
     assert flaw.expected.endswith("(backbone)")
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "options"),
+    [
+        ("backbone", "mlp", {"hidden": [8, 0], "dropout": 1.0}),
+        ("backbone", "small_cnn", {"width": 0}),
+        ("backbone", "small_text", {"width": 0, "buckets": 1, "max_length": 0}),
+        ("backbone", "efficientnet_b0", {"dropout": 1.0, "stochastic_depth": -0.1}),
+        ("backbone", "timm:convnext_atto", {"dropout": 1.0, "stochastic_depth": -0.1}),
+        ("task", "classification", {"label_smoothing": 1.0, "class_weights": [0.0, 1.0]}),
+        ("task", "multilabel", {"threshold": 1.0, "class_weights": "even"}),
+        ("task", "regression", {"loss": "l2", "delta": 0.0}),
+        ("dataset", "digits", {"validation": 1.5, "test": -1}),
+        ("dataset", "digits", {"train_per_class": 0, "fraction": 0.0}),
+        ("dataset", "digits", {"image_size": 0, "std": [1.0, 0.0, 1.0]}),
+        ("dataset", "image_folder", {"store_size": 0, "image_size": 0}),
+        ("dataset", "dtd", {"partition": 11}),
+        ("dataset", "mine.py:birds", {"fraction": 1.5, "image_size": 0}),
+    ],
+)
+def test_an_option_out_of_bounds_is_refused(
+    block: str, name: str, options: dict[str, object]
+) -> None:
+    found = recipes.recipe_flaws({block: {"name": name, **options}})
+    assert {flaw.loc for flaw in found} == {(block, option) for option in options}
 
 
 @pytest.mark.parametrize("depth", [0, 3, "all", "block1"])

@@ -16,6 +16,7 @@ from workbench.backbones import hub
 from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS, checkpoints
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.messages import refuse_unknown_options, unknown
+from workbench.record.knob import BelowOne, FromOne, FromTwo
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Weights
 
@@ -71,24 +72,24 @@ BACKBONES: dict[str, Entry] = {
     "mlp": Entry(
         build="workbench.backbones.mlp:build",
         input="any",
-        options={"hidden": list[int], "dropout": float},
+        options={"hidden": list[FromOne], "dropout": BelowOne},
     ),
     "small_cnn": Entry(
         build="workbench.backbones.small_cnn:build",
         input="image",
-        options={"width": int},
+        options={"width": FromOne},
     ),
     "small_text": Entry(
         build="workbench.backbones.small_text:build",
         input="text",
-        options={"width": int, "buckets": int, "max_length": int},
+        options={"width": FromOne, "buckets": FromTwo, "max_length": FromOne},
         tokenize="workbench.backbones.small_text:tokenize",
     ),
     **{
         name: Entry(
             build="workbench.backbones.torchvision_models:build",
             input="image",
-            options={"stages": list[str], **dict.fromkeys(family.options, float)},
+            options={"stages": list[str], **dict.fromkeys(family.options, BelowOne)},
             arguments={"model": name},
             weights=WEIGHTS[name],
             named="workbench.backbones.torchvision_models:named",
@@ -100,7 +101,7 @@ BACKBONES: dict[str, Entry] = {
 _TIMM = Entry(
     build="workbench.backbones.timm_models:build",
     input="image",
-    options={"stages": list[str], "dropout": float, "stochastic_depth": float},
+    options={"stages": list[str], "dropout": BelowOne, "stochastic_depth": BelowOne},
     weights=("timm",),
     named="workbench.backbones.timm_models:named",
     pretrained="workbench.backbones.timm_models:pretrained",
@@ -114,7 +115,7 @@ _MODEL = Entry(
     pretrained="workbench.backbones.transformers_models:pretrained",
 )
 _TEXT_OPTIONS = {
-    "max_length": int,
+    "max_length": FromOne,
     "tokenizer": str,
     "padding": Literal["longest", "max_length"],
 }
@@ -234,15 +235,11 @@ def build(
     Raises:
         Absent: The model or its weights are not on this machine.
         OutOfMemory: The parameters do not fit into the machine's memory.
-        ValueError: The name or an option is unknown, or the backbone cannot take such samples.
+        ValueError: The name or an option is unknown, or the samples do not fit the backbone.
         WeightsError: The weights cannot be read or do not fit.
     """
     entry, options = _entry_and_options(backbone)
     name = backbone["name"]
-    if entry.input == "image" and len(input_shape) != 3:
-        raise ValueError(
-            f"The backbone {name} takes images, but a sample has the shape {input_shape}."
-        )
     if keep_head and weights is None:
         raise ValueError("backbone.keep_head needs pretrained weights; set backbone.weights.")
 

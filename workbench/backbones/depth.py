@@ -24,13 +24,11 @@ def resolve_depth(value: int | str, names: Sequence[str]) -> int:
         return len(names)
     if isinstance(value, str) and value in names:
         return list(names).index(value) + 1
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= len(names):
-        return value
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and 0 <= int(value) <= len(names):
+        return int(value)
+    reason = "is unknown for this backbone"
+    if whole and int(value) > len(names):
+        reason = f"is deeper than the backbone, which has {counted(len(names), 'stage')}"
     valid = f"0 to {len(names)}, {', '.join(names)}, or {ALL}"
-    if isinstance(value, int) and not isinstance(value, bool) and value > len(names):
-        stages = counted(len(names), "stage")
-        raise ValueError(
-            f"Freeze depth {value} is deeper than the backbone, which has {stages}; "
-            f"valid values: {valid}."
-        )
-    raise ValueError(f"Unknown freeze depth {value!r} for this backbone; valid values: {valid}.")
+    raise ValueError(f"Freeze depth {value!r} {reason}; valid values: {valid}.")

@@ -241,7 +241,7 @@ def _repository_of(snapshot: Path) -> str:
 
 def _fetch(name: str, needed: tuple[str, ...]) -> Path:
     import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     # Stay at the commit of the files that are here already: a configuration and weights of
     # different commits may not belong together.
@@ -255,15 +255,11 @@ def _fetch(name: str, needed: tuple[str, ...]) -> Path:
             )
             if _holds(Path(folder), needed):
                 return Path(folder)
-    except GatedRepoError as error:
-        raise downloads.Absent(
-            f"{repository} is gated: accept its terms on the Hugging Face hub, then run "
-            f"hf auth login."
-        ) from error
     except RepositoryNotFoundError as error:
         raise downloads.Absent(
-            f"The Hugging Face hub has no model {repository}, or it is private (hf auth login). "
-            f"For a local folder, begin the path with ./ or /."
+            f"The Hugging Face hub has no model {repository}, or it is private or gated: accept "
+            f"its terms there, then run hf auth login. For a local folder, begin the path with ./ "
+            f"or /."
         ) from error
     # Errors of the client, the connection and the disk have no common base class.
     except Exception as error:

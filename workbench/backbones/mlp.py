@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 
 
 def build(
@@ -29,16 +29,13 @@ def build(
         dropout: Probability of dropping a unit.
 
     Raises:
-        ValueError: A width is below 1, there are no layers, or the probability is not in
-            ``[0, 1)``.
+        ValueError: There are no hidden layers.
     """
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"backbone.hidden is {list(hidden)}; it must list widths of at least 1.")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"backbone.dropout is {dropout}; it must be at least 0 and below 1.")
-    make = partial(_made, math.prod(input_shape), hidden, outputs, dropout)
-    check_memory("the backbone mlp", make)
-    module = make()
+    if not hidden:
+        raise ValueError("backbone.hidden is empty; it must list the width of each hidden layer.")
+    module = create(
+        "the backbone mlp", partial(_model, math.prod(input_shape), hidden, outputs, dropout)
+    )
     return discover(
         module,
         torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),
@@ -48,7 +45,7 @@ def build(
     )
 
 
-def _made(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> nn.Sequential:
+def _model(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for number, width in enumerate(hidden, start=1):
         modules = [nn.Linear(inputs, width), nn.ReLU()]

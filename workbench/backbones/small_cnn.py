@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 
 _STAGES = ("stem", "block1", "block2", "block3")
 
@@ -37,15 +37,9 @@ def build(*, input_shape: tuple[int, ...], outputs: int, width: int = 16) -> Sta
         input_shape: ``(C, H, W)`` of one image.
         outputs: Number of outputs of the head.
         width: Channels of the stem and the first block; doubled twice.
-
-    Raises:
-        ValueError: The width is below 1.
     """
-    if width < 1:
-        raise ValueError(f"backbone.width is {width}; it must be at least 1.")
     make = partial(SmallCNN, channels=input_shape[0], outputs=outputs, width=width)
-    check_memory("the backbone small_cnn", make)
-    module = make()
+    module = create("the backbone small_cnn", make)
     return discover(
         module,
         torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from workbench.backbones.stages import Stage, Staged, check_memory
+from workbench.backbones.stages import Stage, Staged, create
 from workbench.datasets.samples import Texts, Tokens
 
 _STAGES = ("embedding", "block1", "block2")
@@ -66,16 +66,9 @@ def build(
         width: Size of a word's embedding.
         buckets: Words in the same bucket share an embedding; bucket 0 is padding.
         max_length: Words per text; used by ``tokenize`` only.
-
-    Raises:
-        ValueError: A number is too small.
     """
-    for name, value, least in (("width", width, 1), ("buckets", buckets, 2)):
-        if value < least:
-            raise ValueError(f"backbone.{name} is {value}; it must be at least {least}.")
     make = partial(SmallText, outputs=outputs, width=width, buckets=buckets)
-    check_memory("the backbone small_text", make)
-    module = make()
+    module = create("the backbone small_text", make)
     stages = tuple(Stage(name=name, modules=(module.get_submodule(name),)) for name in _STAGES)
     return Staged(module=module, stages=stages, head=module.head)
 
@@ -83,13 +76,7 @@ def build(
 def tokenize(
     texts: Texts, *, width: int = 64, buckets: int = 8192, max_length: int = 128
 ) -> Tokens:
-    """Split texts into words and punctuation marks, in lower case, and hash them into buckets.
-
-    Raises:
-        ValueError: ``max_length`` is below 1.
-    """
-    if max_length < 1:
-        raise ValueError(f"backbone.max_length is {max_length}; it must be at least 1.")
+    """Split texts into words and punctuation marks, in lower case, and hash them into buckets."""
     rows = [_words(text, buckets)[:max_length] for text in texts.values]
     # At least one column: an empty text is one padding token.
     lengths = torch.tensor([max(1, len(row)) for row in rows])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import hub
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 from workbench.backbones.weights import WeightsError, fingerprint
 from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
@@ -41,14 +41,10 @@ def build(
         stochastic_depth: Largest probability of dropping a block (timm's ``drop_path_rate``).
 
     Raises:
-        ValueError: timm is not installed or has no such model, the images do not fit it, an option
-            is out of range, or a stage cannot begin at a given module.
+        ValueError: timm is not installed or has no such model, the images do not fit it, or a
+            stage cannot begin at a given module.
     """
     timm = _timm(model)
-    rates = {"dropout": dropout, "stochastic_depth": stochastic_depth}
-    for name, value in rates.items():
-        if value is not None and not 0.0 <= value < 1.0:
-            raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
     channels, height, width = input_shape
     given: dict[str, object] = {
         "drop_rate": dropout,
@@ -60,9 +56,8 @@ def build(
         given["img_size"] = (height, width)
     example = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
     make = partial(timm.create_model, model, pretrained=False, **given)
-    check_memory(f"the backbone timm:{model}", make)
     try:
-        module: nn.Module = make()
+        module: nn.Module = create(f"the backbone timm:{model}", make)
     except TypeError as error:
         raise ValueError(f"timm:{model} does not take these options: {error}.") from error
     # Built with the original head first, so that the body's numbers do not depend on ``outputs``.
@@ -74,7 +69,7 @@ def build(
         example,
         head=_head(module),
         cuts=cuts,
-        key=("timm", model, input_shape, tuple(rates.values()), cuts),
+        key=("timm", model, input_shape, dropout, stochastic_depth, cuts),
     )
 
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from transformers import (
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedTokenizerBase,
 )
 
 from workbench.backbones import hub
-from workbench.backbones.transformers_configs import configuration, padding_token, quiet
+from workbench.backbones.transformers_configs import (
+    configuration,
+    model_class,
+    padding_token,
+    quiet,
+)
 from workbench.datasets.samples import Texts, Tokens
 from workbench.messages import first_line
 
@@ -77,7 +81,7 @@ def _tokenize(
 ) -> Tokens:
     del now
     config = configuration(model)
-    taken = inspect.signature(_class_of(config).forward).parameters
+    taken = inspect.signature(model_class(model, config, "text").forward).parameters
     tokenizer = _load(name)
     length = _length(model, config, tokenizer, max_length)
     # Without this check an unknown token would be an index error in the embedding.
@@ -151,26 +155,17 @@ def _load(name: str) -> PreTrainedTokenizerBase:
     return found
 
 
-def _reserved(config: PreTrainedConfig, positions: int) -> int:
+def _reserved(model: str, config: PreTrainedConfig, positions: int) -> int:
     """How many rows of a model's table of positions no token can use.
 
     RoBERTa and its relatives count positions from the one after the padding's, so that the rows up
     to that are not for tokens.
     """
     with quiet(), torch.device("meta"):
-        model = _class_of(config)(config)
-    tables = (part for name, part in model.named_modules() if name.endswith("position_embeddings"))
+        module = model_class(model, config, "text")(config)
+    tables = (part for name, part in module.named_modules() if name.endswith("position_embeddings"))
     rows = (getattr(part, "padding_idx", None) for part in tables if len(part.weight) == positions)
     return max((row + 1 for row in rows if row is not None), default=0)
-
-
-def _class_of(config: PreTrainedConfig) -> Any:
-    of_model: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
-    if of_model is None:
-        raise ValueError(
-            f"transformers cannot classify texts with a model of the type {config.model_type}."
-        )
-    return of_model[0] if isinstance(of_model, list | tuple) else of_model
 
 
 def _length(
@@ -181,7 +176,7 @@ def _length(
     most = tokenizer.model_max_length
     # XLNet has -1: no position table, hence no limit.
     if isinstance(positions, int) and positions > 0:
-        most = min(most, positions - _reserved(config, positions))
+        most = min(most, positions - _reserved(model, config, positions))
     if asked is None:
         return min(LENGTH, most)
     least = tokenizer.num_special_tokens_to_add() + 1

@@ -17,7 +17,7 @@ from torchvision import models
 from torchvision.models import MNASNet
 
 from workbench import downloads
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.messages import first_line
@@ -64,18 +64,11 @@ def build(
         options: See ``torchvision_names.Family.options``.
 
     Raises:
-        ValueError: The images do not fit the model, an option is out of range, or a stage cannot
-            begin at a given module.
+        ValueError: The images do not fit the model, or a stage cannot begin at a given module.
     """
     _check_images(model, input_shape)
-    chosen = {}
-    for name, value in options.items():
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
-        chosen[FAMILY_OF[model].options[name]] = value
-    make = partial(_made, model, input_shape, chosen)
-    check_memory(f"the backbone {model}", make)
-    module = make()
+    chosen = {FAMILY_OF[model].options[name]: value for name, value in options.items()}
+    module = create(f"the backbone {model}", partial(_create, model, input_shape, chosen))
     path = _head_path(module)
     old = module.get_submodule(path)
     # Built with the original head first, so that the body's numbers do not depend on ``outputs``.
@@ -157,10 +150,10 @@ def pretrained(*, source: str, model: str) -> Pretrained:
             f"The weights {source} of {model} could not be downloaded: {reason}. Copy {file.name} "
             f"to {file.parent} yourself."
         ) from error
-    return _named_as_now(found, model, source)
+    return _rename(found, model, source)
 
 
-def _named_as_now(found: dict[str, Tensor], model: str, source: str) -> Pretrained:
+def _rename(found: dict[str, Tensor], model: str, source: str) -> Pretrained:
     """Weights under the model's current names, without auxiliary heads and empty tensors."""
     named = {}
     for name, tensor in found.items():
@@ -200,7 +193,7 @@ def _check_images(model: str, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def _made(model: str, input_shape: tuple[int, ...], options: Mapping[str, float]) -> nn.Module:
+def _create(model: str, input_shape: tuple[int, ...], options: Mapping[str, float]) -> nn.Module:
     given: dict[str, object] = dict(options)
     if model in _WIDTHS:
         return _MNASNet(_WIDTHS[model], **given)

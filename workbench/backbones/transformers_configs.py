@@ -9,12 +9,24 @@ import logging as standard
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    PreTrainedConfig,
+)
 from transformers.utils import logging
 
 from workbench.backbones import hub
 from workbench.messages import first_line
+
+# The classes of models by the class of their configuration, by what they classify.
+CLASSES: dict[str, Any] = {
+    "text": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    "image": MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+}
 
 
 def configuration(model: str) -> PreTrainedConfig:
@@ -36,6 +48,20 @@ def configuration(model: str) -> PreTrainedConfig:
                 f"{first_line(error)}."
             ) from error
     return found
+
+
+def model_class(model: str, config: PreTrainedConfig, kind: str) -> Any:
+    """The class of transformers that classifies ``kind``: ``text`` or ``image``.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if type(config) in CLASSES[kind]:
+        found = CLASSES[kind][type(config)]
+        return found[0] if isinstance(found, list | tuple) else found
+    other = next((f"takes {other}s" for other in CLASSES if type(config) in CLASSES[other]), "")
+    problem = f"{other}, but the samples are" if other else "cannot be used by transformers for"
+    raise ValueError(f"The backbone {model} is a {config.model_type}, which {problem} {kind}s.")
 
 
 def padding_token(config: PreTrainedConfig) -> int:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from transformers import (
-    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
@@ -21,20 +19,21 @@ from transformers import (
 )
 
 from workbench.backbones import hub
-from workbench.backbones.stages import Staged, check_memory, discover
-from workbench.backbones.transformers_configs import configuration, padding_token, quiet
+from workbench.backbones.stages import Staged, create, discover
+from workbench.backbones.transformers_configs import (
+    CLASSES,
+    configuration,
+    model_class,
+    padding_token,
+    quiet,
+)
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.messages import first_line, listed
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
-_TEXT, _IMAGE = "text", "image"
-_AUTO = {_TEXT: AutoModelForSequenceClassification, _IMAGE: AutoModelForImageClassification}
-_MAPPING = {
-    _TEXT: MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
-    _IMAGE: MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
-}
+_AUTO = {"text": AutoModelForSequenceClassification, "image": AutoModelForImageClassification}
 # Tokens per text in the batch that is used to find the stages.
 _EXAMPLE = 8
 
@@ -87,21 +86,15 @@ def build(
         ValueError: transformers has no such model, or it cannot take such samples.
     """
     del max_length, tokenizer, padding
-    kind = _IMAGE if len(input_shape) == 3 else _TEXT
-    if len(input_shape) not in (0, 3):
-        raise ValueError(
-            f"The backbone {model} takes texts or images, but a sample has the shape {input_shape}."
-        )
+    kind = "image" if input_shape else "text"
     config = configuration(model)
-    _check_kind(model, config, kind)
-    if kind == _IMAGE:
-        _check_channels(model, config, input_shape)
-    check_memory(f"the backbone {model}", partial(_made, config, kind, outputs))
-    module = Logits(_initialised(config, kind, outputs)).eval()
-    if kind == _TEXT:
+    model_class(model, config, kind)  # Refuses what transformers cannot classify with.
+    make = partial(_initialise, config, kind, outputs)
+    module = Logits(create(f"the backbone {model}", make)).eval()
+    if kind == "text":
         example: Batch = _texts(config)
     else:
-        _check_size(model, module, config, input_shape)
+        _check_images(model, module, config, input_shape)
         example = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
     # Stages depend neither on the weights nor on the number of outputs.
     key = (__name__, config.to_json_string(), input_shape, tuple(stages or ()))
@@ -134,8 +127,8 @@ def pretrained(*, source: str, model: str) -> Pretrained:
             f"backbone {model} has the type {own.model_type}."
         )
     folder = hub.folder_of(place, hub.WEIGHTS)
-    kind = _TEXT if type(config) in _MAPPING[_TEXT] else _IMAGE
-    _check_kind(model, config, kind)
+    kind = "text" if type(config) in CLASSES["text"] else "image"
+    model_class(model, config, kind)
     with quiet(), torch.random.fork_rng(devices=[]):
         try:
             found, info = _AUTO[kind].from_pretrained(
@@ -150,10 +143,10 @@ def pretrained(*, source: str, model: str) -> Pretrained:
             raise WeightsError(
                 f"The weights {place} in {folder} cannot be loaded: {first_line(error)}."
             ) from error
-    return _sorted(place, found, info)
+    return _loaded_weights(place, found, info)
 
 
-def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrained:
+def _loaded_weights(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrained:
     """Convert transformers' report on the loaded weights to the form of ``weights.load``."""
     base = f"{found.base_model_prefix}."
     parts = {name for name, _ in found.base_model.named_children()}
@@ -185,25 +178,25 @@ def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrai
     )
 
 
-def _initialised(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
+def _initialise(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
     """A randomly initialised model whose body does not depend on the number of outputs."""
     before = torch.get_rng_state()
-    found = _made(config, kind, outputs)
+    found = _create(config, kind, outputs)
     if next(found.children()) is not found.base_model:
         # Here the head is drawn before the body: draw the body again from the same state.
         torch.set_rng_state(before)
-        setattr(found, found.base_model_prefix, _made(config, kind, 1).base_model)
+        setattr(found, found.base_model_prefix, _create(config, kind, 1).base_model)
     return found
 
 
-def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
+def _create(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
     # The configuration is also the key of the stages: it must not change with the outputs.
     config = copy.deepcopy(config)
     config.num_labels = outputs
     config.use_cache = False
     # transformers reads this list if a type has several classes, and fails on None.
     config.architectures = config.architectures or []
-    if kind == _TEXT:
+    if kind == "text":
         config.get_text_config().pad_token_id = padding_token(config)
     # LayerDrop would shift the random numbers of all other layers.
     for name in ("layerdrop", "encoder_layerdrop", "decoder_layerdrop"):
@@ -217,39 +210,21 @@ def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
     return made
 
 
-def _check_kind(model: str, config: PreTrainedConfig, kind: str) -> None:
-    if type(config) in _MAPPING[kind]:
-        return
-    other = _IMAGE if kind == _TEXT else _TEXT
-    if type(config) in _MAPPING[other]:
-        raise ValueError(
-            f"The backbone {model} is a {config.model_type}, which takes {other}s, but the samples "
-            f"are {kind}s."
-        )
-    raise ValueError(
-        f"The backbone {model} is a {config.model_type}; transformers cannot classify {kind}s "
-        f"with it."
-    )
-
-
-def _check_channels(model: str, config: PreTrainedConfig, shape: tuple[int, ...]) -> None:
+def _check_images(
+    model: str, module: Logits, config: PreTrainedConfig, shape: tuple[int, ...]
+) -> None:
     channels = getattr(config, "num_channels", shape[0])
     if channels != shape[0]:
         raise ValueError(
             f"The backbone {model} takes images of {channels} channels, but these have {shape[0]}; "
             f"set dataset.channels: {channels}."
         )
-
-
-def _check_size(
-    model: str, module: Logits, config: PreTrainedConfig, shape: tuple[int, ...]
-) -> None:
-    """Run the model once: many models take other sizes than the configured one."""
     size = getattr(config, "image_size", None)
     height, width = size if isinstance(size, list | tuple) else (size, size)
     if (height, width) == shape[1:]:
         return
     try:
+        # Many models take other sizes than the configured one.
         # Not in inference mode: some models cache tables here and need them for training later.
         with torch.no_grad():
             module(torch.zeros(1, *shape))

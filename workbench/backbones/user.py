@@ -39,13 +39,9 @@ def build(*, reference: str, input_shape: tuple[int, ...], outputs: int, **optio
             f"{reference} cannot take texts, which need a tokenizer; use a model of transformers."
         )
     cuts = options.pop("stages", None)
-    make = usercode.load(reference)
-    if not callable(make):
-        raise ValueError(f"{reference} is not a function that returns a model.")
-    try:
+    make = usercode.load_function(reference, "a backbone")
+    with usercode.errors_of(reference, " while building the model"):
         made = make(input_shape=input_shape, outputs=outputs, **options)
-    except Exception as error:
-        raise ValueError(_where(reference, error, "while building the model")) from error
     if isinstance(made, Staged):
         return made
     if not isinstance(made, nn.Module):
@@ -66,11 +62,9 @@ def build(*, reference: str, input_shape: tuple[int, ...], outputs: int, **optio
 def _check_runs(module: nn.Module, example: Tensor, outputs: int, reference: str) -> None:
     was = module.training
     try:
-        with torch.no_grad():
+        doing = f" for a batch {list(example.shape)}"
+        with torch.no_grad(), usercode.errors_of(reference, doing):
             made = module.eval()(example)
-    except Exception as error:
-        shape = list(example.shape)
-        raise ValueError(_where(reference, error, f"for a batch {shape}")) from error
     finally:
         module.train(was)
     expected = (len(example), outputs)
@@ -88,9 +82,3 @@ def _head(module: nn.Module) -> nn.Module | None:
         if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
             return head
     return None
-
-
-def _where(reference: str, error: Exception, when: str) -> str:
-    file = usercode.file_of(reference)
-    line = usercode.line_of(error, file)
-    return f"{file}{line} raised {type(error).__name__} {when}: {error}"

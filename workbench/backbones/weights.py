@@ -76,7 +76,7 @@ def read(weights: Weights) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"The weights {path} cannot be read: {error.strerror}.") from error
-    _as_planned(weights, hashlib.sha256(content).hexdigest())
+    _check_hash(weights, hashlib.sha256(content).hexdigest())
     found = _decode(path, content)
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
@@ -130,7 +130,7 @@ def check_folder(weights: Weights, folder: Path) -> None:
         WeightsError: They have changed.
     """
     if weights.sha256 is not None:
-        _as_planned(Weights(source=str(folder), sha256=weights.sha256), fingerprint(folder))
+        _check_hash(Weights(source=str(folder), sha256=weights.sha256), fingerprint(folder))
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -160,7 +160,7 @@ def files_of(folder: Path) -> list[Path]:
     )
 
 
-def _as_planned(weights: Weights, digest: str) -> None:
+def _check_hash(weights: Weights, digest: str) -> None:
     if weights.sha256 is not None and digest != weights.sha256:
         raise WeightsError(
             f"The weights {weights.source} have changed: their SHA-256 is {digest}, "
@@ -202,7 +202,7 @@ def load(
     # An old head may have other tensors than the new one: recognise them by their modules' paths.
     places = {name.rpartition(".")[0] + "." for name in head}
     expected = dict(staged.module.state_dict())
-    given, notes = _aligned(found.tensors, expected, source)
+    given, notes = _align_names(found.tensors, expected, source)
     notes = [*found.notes, *notes]
     if not keep_head:
         expected, given = _body(expected, places), _body(given, places)
@@ -219,8 +219,8 @@ def load(
     fit = [name for name in expected if name in given]
     forgiven = not strict and bool(fit) and not problems["different shape"]
     if any(problems.values()) and not forgiven:
-        told = "; ".join(f"{what}: {listed(every)}" for what, every in problems.items() if every)
-        raise WeightsError(f"The weights {source} do not fit the backbone. {told}.")
+        reasons = "; ".join(f"{what}: {listed(every)}" for what, every in problems.items() if every)
+        raise WeightsError(f"The weights {source} do not fit the backbone. {reasons}.")
     if absent:
         notes.append(
             f"The weights {source} lack {listed(absent)}; these are initialised at random."
@@ -231,7 +231,7 @@ def load(
     return notes
 
 
-def _aligned(
+def _align_names(
     found: Mapping[str, Tensor], expected: Iterable[str], source: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Weights with a prefix removed or added, if more names then fit the model's."""

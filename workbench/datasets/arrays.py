@@ -54,10 +54,8 @@ def read(
     names = next((arrays[name] for name in _CLASSES if name in arrays), None)
     classes = None if names is None else [str(name) for name in names.reshape(-1)]
     try:
-        if inputs in arrays:
-            samples = _whole(arrays, inputs, targets, target, classes)
-            return _map_images(samples, files.get(inputs))
-        return _of_parts(arrays, inputs, targets, target, classes)
+        samples = _samples(arrays, inputs, targets, target, classes)
+        return _map_images(samples, files.get(inputs))
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
 
@@ -117,46 +115,31 @@ def _affix(name: str, stem: str) -> str:
     return name.removesuffix(f"_{stem}") if name.endswith(f"_{stem}") else ""
 
 
-def _whole(
+def _samples(
     arrays: Mapping[str, _Array],
     inputs: str,
     targets: str,
     target: str,
     classes: Sequence[str] | None,
 ) -> Samples:
-    """Samples from one array of inputs and one of targets."""
-    for name in arrays:
-        # It would be ignored silently.
-        if any(_affix(name, stem) in PARTS for stem in (inputs, targets)):
-            raise ValueError(
-                f"the array {inputs} has all samples, but {name} is an array of a part; rename "
-                f"{inputs} to {inputs}_train and {targets} to {targets}_train, or remove {name}."
-            )
-    if targets not in arrays:
-        raise ValueError(f"there is no array {targets}; its arrays are {', '.join(arrays)}.")
-    return of_arrays(arrays[inputs], arrays[targets], target=target, classes=classes)
-
-
-def _of_parts(
-    arrays: Mapping[str, _Array],
-    inputs: str,
-    targets: str,
-    target: str,
-    classes: Sequence[str] | None,
-) -> Samples:
-    """Samples from arrays of inputs and of targets for each part."""
-    names = _by_part(arrays, inputs)
-    names_of_targets = _by_part(arrays, targets)
-    if TRAIN not in names:
-        raise ValueError(
-            f"there is no array {inputs}, {inputs}_train or train_{inputs}; its arrays are "
-            f"{', '.join(arrays)}."
-        )
+    """Samples from one array of inputs and one of targets, or from two for each part."""
+    names, names_of_targets = _by_part(arrays, inputs), _by_part(arrays, targets)
     if odd := names.keys() ^ names_of_targets.keys():
         name = {**names, **names_of_targets}[min(odd)]
-        raise ValueError(f"{name} has no counterpart in {inputs} or {targets}.")
+        raise ValueError(
+            f"{name} has no counterpart in {inputs} or {targets}; the arrays are "
+            f"{', '.join(arrays)}."
+        )
+    if TRAIN not in names:
+        raise ValueError(
+            f"there is no array {inputs}, {inputs}_train or train_{inputs}; the arrays are "
+            f"{', '.join(arrays)}."
+        )
     parts = sorted(names)
     pairs = [(arrays[names[part]], arrays[names_of_targets[part]]) for part in parts]
+    if len(pairs) == 1:
+        # Not concatenated: that would copy a memory map.
+        return of_arrays(*pairs[0], target=target, classes=classes)
     shape = pairs[0][0].shape[1:]
     for part, (x, y) in zip(parts, pairs, strict=True):
         if x.shape[1:] != shape:
@@ -173,14 +156,21 @@ def _of_parts(
         classes=classes,
     )
     given = [torch.full((len(x),), part) for part, (x, _) in zip(parts, pairs, strict=True)]
-    return replace(samples, given=torch.cat(given) if len(given) > 1 else None)
+    return replace(samples, given=torch.cat(given))
 
 
 def _by_part(arrays: Mapping[str, _Array], stem: str) -> dict[int, str]:
-    """The name of the array of inputs or targets for each part."""
-    names: dict[int, str] = {}
+    """The name of the array of inputs or targets for each part; one array is for training."""
+    names = {TRAIN: stem} if stem in arrays else {}
     for name in arrays:
-        if not (affix := _affix(name, stem)):
+        affix = _affix(name, stem)
+        if affix in PARTS and stem in arrays:
+            # It would be ignored silently.
+            raise ValueError(
+                f"the array {stem} has all samples, but {name} is an array of a part; rename "
+                f"{stem} to {stem}_train, or remove {name}."
+            )
+        if not affix or stem in arrays:
             continue
         if affix not in PARTS:
             raise ValueError(

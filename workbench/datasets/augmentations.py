@@ -161,7 +161,7 @@ class Augmentation:
 
         outputs = []
         # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
-        with torch.random.fork_rng(devices=[]), _rng_kept() if self._own_code else nullcontext():
+        with torch.random.fork_rng(devices=[]), _keep_rng() if self._own_code else nullcontext():
             for pixels, seed, count in zip(images, seeds, used, strict=True):
                 # torchvision's transforms draw from the global generator and take no other.
                 torch.default_generator.manual_seed(seed)
@@ -224,8 +224,8 @@ def _transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
         if "policy" in options:
             options = {**options, "policy": v2.AutoAugmentPolicy(options["policy"])}
         # ``random_crop`` is ``RandomCrop``.
-        made = getattr(v2, name.title().replace("_", ""))(**options)
-        transform: Callable[[Tensor], Tensor] = made
+        transform: Callable[[Tensor], Tensor]
+        transform = getattr(v2, name.title().replace("_", ""))(**options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The augmentation {name} cannot be built: {error}") from error
     return transform
@@ -235,14 +235,10 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
     """A user's own transform, with errors that name the augmentation."""
     from torch import Tensor
 
-    try:
-        transform = usercode.load(name)(**options)
-    except usercode.UserCodeError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"The augmentation {name} cannot be built: {type(error).__name__}: {error}"
-        ) from error
+    from workbench.datasets.checks import described
+
+    with usercode.errors_of(name):
+        transform = usercode.load_function(name, "an augmentation")(**options)
     if not callable(transform):
         raise ValueError(
             f"The augmentation {name} returned {type(transform).__name__}; called with its "
@@ -250,20 +246,11 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
         )
 
     def transformed(pixels: Tensor) -> Tensor:
-        try:
+        with usercode.errors_of(name):
             found = transform(pixels)
-        except Exception as error:
-            raise ValueError(
-                f"The augmentation {name} raised {type(error).__name__}: {error}"
-            ) from error
         if not isinstance(found, Tensor) or found.dtype != pixels.dtype or found.ndim != 3:
-            what = (
-                f"a tensor {found.dtype} of the shape {tuple(found.shape)}".replace("torch.", "")
-                if isinstance(found, Tensor)
-                else f"a {type(found).__name__}"
-            )
             raise ValueError(
-                f"The augmentation {name} returned {what}; it must return an image "
+                f"The augmentation {name} returned {described(found)}; it must return an image "
                 f"float32 [channels, height, width]."
             )
         return found
@@ -272,7 +259,7 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def _rng_kept() -> Iterator[None]:
+def _keep_rng() -> Iterator[None]:
     """Restore the generators of Python and NumPy, which a user's code may use, after a block."""
     import numpy as np
 

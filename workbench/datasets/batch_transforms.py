@@ -38,7 +38,7 @@ class Draws:
         self.rows = torch.arange(len(seeds))
         self.used = torch.zeros(len(seeds), dtype=torch.int64)
 
-    def below(self, bound: Tensor | int, rows: Tensor | None = None) -> Tensor:
+    def integers(self, bound: Tensor | int, rows: Tensor | None = None) -> Tensor:
         """``torch.randint(bound, (1,))`` for some samples, ``int64 [rows]``."""
         rows = self.rows if rows is None else rows
         words = self._words[rows, self.used[rows]]
@@ -49,10 +49,10 @@ class Draws:
     def uniform(self, low: float, high: float, rows: Tensor | None = None) -> Tensor:
         """``torch.empty(1).uniform_(low, high)`` for some samples, ``float32 [rows]``."""
         start, end = torch.tensor([low, high])
-        drawn: Tensor = self.below(2**24, rows) * 2.0**-24 * (end - start) + start
+        drawn: Tensor = self.integers(2**24, rows) * 2.0**-24 * (end - start) + start
         return drawn
 
-    def chosen(self, p: float) -> Tensor:
+    def selected(self, p: float) -> Tensor:
         """The samples that a transform of probability ``p`` applies to."""
         return self.rows[self.uniform(0.0, 1.0) < p]
 
@@ -60,17 +60,17 @@ class Draws:
         """``torch.randperm(count)`` for each sample, ``int64 [B, count]``."""
         order = torch.arange(count).repeat(len(self.rows), 1)
         for place in range(count - 1):
-            other = place + self.below(count - place)
+            other = place + self.integers(count - place)
             swapped = order[self.rows, other], order[:, place].clone()
             order[:, place], order[self.rows, other] = swapped
         return order
 
 
-def _by_chance(transform: Any, images: Tensor, draws: Draws) -> Tensor:
-    rows = draws.chosen(transform.p)
+def _with_probability(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    rows = draws.selected(transform.p)
     if len(rows):
-        chosen = images[rows]
-        images[rows] = transform.transform(chosen, transform.make_params([chosen]))
+        selected = images[rows]
+        images[rows] = transform.transform(selected, transform.make_params([selected]))
     return images
 
 
@@ -87,7 +87,7 @@ def _crop(transform: Any, images: Tensor, draws: Draws) -> Tensor:
         )
     # Like torchvision, draw nothing where there is no choice.
     free = tall - height, wide - width
-    top, left = (draws.below(rest + 1) if rest else draws.rows * 0 for rest in free)
+    top, left = (draws.integers(rest + 1) if rest else draws.rows * 0 for rest in free)
     windows: Tensor = images.unfold(2, height, 1).unfold(3, width, 1)
     return windows[draws.rows, :, top, left]
 
@@ -110,7 +110,7 @@ def _boxes(transform: Any, draws: Draws, rows: Tensor, image: Tensor, *, crops: 
         box = torch.stack(sides, dim=1).sqrt().round().long()
         fits = ((box > 0) & (box <= image) if crops else box < image).all(dim=1)
         done, box = waiting[fits], box[fits]
-        places = [draws.below(free, rows[done]) for free in (image - box + 1).T]
+        places = [draws.integers(free, rows[done]) for free in (image - box + 1).T]
         boxes[done] = torch.cat([torch.stack(places, dim=1), box], dim=1)
         waiting = waiting[~fits]
     return boxes
@@ -131,7 +131,7 @@ def _resized_crop(transform: Any, images: Tensor, draws: Draws) -> Tensor:
 
 def _erase(transform: Any, images: Tensor, draws: Draws) -> Tensor:
     height, width = images.shape[-2:]
-    rows = draws.chosen(transform.p)
+    rows = draws.selected(transform.p)
     boxes = _boxes(transform, draws, rows, torch.tensor([height, width]), crops=False)
     top, left, tall, wide = boxes.to(images.device).reshape(-1, 4, 1, 1, 1).unbind(1)
     y = torch.arange(height, device=images.device).reshape(-1, 1)
@@ -144,7 +144,7 @@ def _erase(transform: Any, images: Tensor, draws: Draws) -> Tensor:
 def _rotation(transform: Any, images: Tensor, draws: Draws) -> Tensor:
     angle = -draws.uniform(*transform.degrees)
     none = torch.zeros_like(angle)
-    return _mapped(transform, images, angle, none, none, none + 1, none, none)
+    return _warp(transform, images, angle, none, none, none + 1, none, none)
 
 
 def _affine(transform: Any, images: Tensor, draws: Draws) -> Tensor:
@@ -159,10 +159,10 @@ def _affine(transform: Any, images: Tensor, draws: Draws) -> Tensor:
     if transform.shear is not None:
         across = draws.uniform(*transform.shear[:2])
         down = draws.uniform(*transform.shear[2:]) if len(transform.shear) == 4 else down
-    return _mapped(transform, images, angle, x, y, scale, across, down)
+    return _warp(transform, images, angle, x, y, scale, across, down)
 
 
-def _mapped(transform: Any, images: Tensor, angle: Tensor, *more: Tensor) -> Tensor:
+def _warp(transform: Any, images: Tensor, angle: Tensor, *more: Tensor) -> Tensor:
     """Images under affine maps: the angles, shifts along x and y, scales, shears along x and y."""
     x, y, scale, across, down = (part.double() for part in more)
     angle, across, down = torch.deg2rad(torch.stack([angle.double(), across, down]))
@@ -192,14 +192,14 @@ def _jitter(transform: Any, images: Tensor, draws: Draws) -> Tensor:
         for number, factor in enumerate(factors):
             rows = draws.rows[order[:, place] == number]
             if factor is not None and len(rows):
-                images[rows] = _recoloured(number, images[rows], factor[rows].to(images.device))
+                images[rows] = _adjust_colour(number, images[rows], factor[rows].to(images.device))
     return images
 
 
-def _recoloured(number: int, images: Tensor, factor: Tensor) -> Tensor:
+def _adjust_colour(number: int, images: Tensor, factor: Tensor) -> Tensor:
     """Images of another brightness (0), contrast (1), saturation (2) or hue (3)."""
     if number == 3:
-        return _turned(images, factor)
+        return _adjust_hue(images, factor)
     other = functional.rgb_to_grayscale(images) if number else torch.zeros_like(images[:, :1])
     if number == 1:
         # In two steps, because the mean of one large image has other bits with several threads.
@@ -207,7 +207,7 @@ def _recoloured(number: int, images: Tensor, factor: Tensor) -> Tensor:
     return (images * factor + other * (1 - factor)).clamp_(0, 1)
 
 
-def _turned(images: Tensor, turn: Tensor) -> Tensor:
+def _adjust_hue(images: Tensor, turn: Tensor) -> Tensor:
     """Images of another hue (Smith 1978), turned by a part of the circle; grey has no hue."""
     if images.shape[1] == 1:
         return images
@@ -233,5 +233,5 @@ BATCHED: dict[str, Callable[[Any, Tensor, Draws], Tensor]] = {
     "random_erasing": _erase,
     "color_jitter": _jitter,
     **dict.fromkeys(("resize", "center_crop"), lambda transform, images, _: transform(images)),
-    **{f"random_{name}": _by_chance for name in _FIXED.split()},
+    **{f"random_{name}": _with_probability for name in _FIXED.split()},
 }

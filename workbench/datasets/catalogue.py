@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from workbench import usercode
 from workbench.datasets.samples import TARGETS
 from workbench.datasets.torchvision_names import FILES, TORCHVISION
+from workbench.record.knob import AboveZero, BelowOne, FromOne, FromZero
 from workbench.record.strategy import Knobs
 
 
@@ -59,24 +62,24 @@ COMMON_OPTIONS: dict[str, object] = {
     # K/N, the K-th of N disjoint parts: to continue in another study with new data.
     "part": str,
     # Training samples to keep: a number per class, or a fraction of all; not both.
-    "train_per_class": int,
-    "fraction": float,
+    "train_per_class": FromOne,
+    "fraction": Annotated[float, Field(gt=0, le=1)],
     # A number of samples, or a fraction of all samples of the classes kept; 0.2 each.
-    "validation": int | float,
-    "test": int | float,
+    "validation": FromOne | BelowOne,
+    "test": FromZero | BelowOne,
 }
 # Further options of data sets of images; other data sets refuse them. See ``preprocessing``.
 IMAGE_OPTIONS: dict[str, object] = {
     # Side in pixels that images are resized to, and channels (grey is repeated).
-    "image_size": int,
+    "image_size": FromOne,
     "channels": Literal[1, 3],
     # What is subtracted from pixels between 0 and 1, and what the difference is divided by.
     "mean": float | list[float],
-    "std": float | list[float],
+    "std": AboveZero | list[AboveZero],
 }
 
 # Options of every reader of rows; see ``rows.columns``.
-_ROWS: dict[str, object] = {
+ROWS: dict[str, object] = {
     # The column of the target, or several; the separator splits labels in one column.
     "label": str | list[str],
     "separator": str,
@@ -89,7 +92,7 @@ _TABLE_FILES: dict[str, object] = {
     "validation_path": str,
     "test_path": str,
     "delimiter": str,
-    **_ROWS,
+    **ROWS,
 }
 # ``table`` calls this column ``target``; texts and images call it ``label``.
 _TARGET: dict[str, object] = {
@@ -154,7 +157,7 @@ DATASETS: dict[str, Entry] = {
             "config": str,
             "text": str,
             "image": str,
-            **_ROWS,
+            **ROWS,
             **_FEATURES,
             **FILES,
         },

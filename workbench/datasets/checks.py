@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.datasets.samples import TARGETS, TEST, TRAIN, VALIDATION, Samples
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 
 _AT_ONCE = 4096
 
@@ -42,24 +42,22 @@ def _check_inputs(samples: Samples) -> None:
         raise ValueError(f"there are {len(inputs)} inputs, but {len(samples.names)} names.")
     if samples.kind == "text":
         if not isinstance(inputs, tuple):
-            raise ValueError(f"texts are a tuple of str, not {_described(inputs)}.")
+            raise ValueError(f"texts are a tuple of str, not {described(inputs)}.")
         for number, text in enumerate(inputs):
             if not isinstance(text, str):
                 raise ValueError(f"{_name(samples, number)} is {text!r}, which is not a string.")
         return
-    expected = {
-        "image": "images are uint8 or float32 [N, C, H, W]",
-        "vector": "vectors are float32 [N, F]",
-    }.get(samples.kind)
-    if expected is None:
+    forms = {
+        "image": ("images are uint8 or float32 [N, C, H, W]", 4, (torch.float32, torch.uint8)),
+        "vector": ("vectors are float32 [N, F]", 2, (torch.float32,)),
+    }
+    if samples.kind not in forms:
         raise ValueError(f"the kind is {samples.kind!r}; it must be image, vector or text.")
-    is_image = samples.kind == "image"
-    dtypes = [torch.float32, torch.uint8] if is_image else [torch.float32]
-    ndim = 4 if is_image else 2
+    expected, ndim, dtypes = forms[samples.kind]
     if not isinstance(inputs, Tensor) or inputs.ndim != ndim or inputs.dtype not in dtypes:
-        raise ValueError(f"{expected}, not {_described(inputs)}.")
+        raise ValueError(f"{expected}, not {described(inputs)}.")
     if inputs[0].numel() == 0:
-        raise ValueError(f"the inputs are empty: {_described(inputs)}.")
+        raise ValueError(f"the inputs are empty: {described(inputs)}.")
     if inputs.dtype == torch.uint8:
         return
     # In portions: the inputs may be a memory map that is larger than the memory.
@@ -68,7 +66,7 @@ def _check_inputs(samples: Samples) -> None:
         if (wrong := _first(~values.isfinite().all(dim=1))) is not None:
             raise ValueError(f"{_name(samples, start + wrong)} has an input that is not finite.")
         outside = (values.amin(dim=1) < 0) | (values.amax(dim=1) > 1)
-        if is_image and (wrong := _first(outside)) is not None:
+        if samples.kind == "image" and (wrong := _first(outside)) is not None:
             low, high = values[wrong].min().item(), values[wrong].max().item()
             raise ValueError(
                 f"{_name(samples, start + wrong)} has pixels from {low:g} to {high:g}, but pixels "
@@ -78,16 +76,14 @@ def _check_inputs(samples: Samples) -> None:
 
 def _check_targets(samples: Samples, target: str) -> None:
     targets, classes = samples.targets, samples.classes
-    if target not in TARGETS:
-        raise ValueError(f"the target is {target!r}; it must be {', '.join(TARGETS)}.")
-    expected = {
+    forms = {
         "class": (torch.int64, 1, "classes are int64 [N]"),
         "labels": (torch.float32, 2, "labels are float32 [N, L]"),
         "numbers": (torch.float32, 2, "numbers are float32 [N, T]"),
     }
-    dtype, ndim, words = expected[target]
+    dtype, ndim, expected = forms[target]
     if not isinstance(targets, Tensor) or (targets.dtype, targets.ndim) != (dtype, ndim):
-        raise ValueError(f"{words}, but the targets are {_described(targets)}.")
+        raise ValueError(f"{expected}, but the targets are {described(targets)}.")
     if len(targets) != len(samples.inputs):
         raise ValueError(f"there are {len(samples.inputs)} inputs, but {len(targets)} targets.")
     if len(set(classes)) < len(classes):
@@ -99,10 +95,10 @@ def _check_targets(samples: Samples, target: str) -> None:
                 f"{_name(samples, number)} has the label {int(targets[number])}; valid are 0 to "
                 f"{len(classes) - 1}."
             )
-        there = sorted(set(targets.tolist()))
-        if len(there) < 2:
+        if bool((targets == targets[0]).all()):
             raise ValueError(
-                f"every sample has the class {classes[there[0]]}; at least two classes are needed."
+                f"every sample has the class {classes[int(targets[0])]}; at least two classes are "
+                "needed."
             )
         return
     if targets.shape[1] != len(classes) or not classes:
@@ -133,7 +129,7 @@ def _check_parts(samples: Samples) -> None:
             continue
         if numbers.dtype != torch.int64 or tuple(numbers.shape) != (len(samples.inputs),):
             raise ValueError(
-                f"{name} must be int64 [{len(samples.inputs)}], not {_described(numbers)}."
+                f"{name} must be int64 [{len(samples.inputs)}], not {described(numbers)}."
             )
     # Groups that are in two given parts are refused later, when classes may have been dropped.
     if samples.given is None:
@@ -159,7 +155,8 @@ def _name(samples: Samples, number: int) -> str:
     return f"sample {number}" + (f" ({samples.names[number]})" if samples.names else "")
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
+    """Dtype and shape of a tensor: ``float32 [5, 3]``; the type of anything else: ``a list``."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     return f"a {type(value).__name__}"

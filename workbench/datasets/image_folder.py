@@ -106,8 +106,6 @@ def _classes(root: Path, parts: Mapping[Path, int]) -> list[str]:
         what = f"{loose} images, but no folders" if loose else "no images"
         raise ValueError(f"{folder} must have a folder of images for each class; it has {what}.")
     train = next(folder for folder, part in parts.items() if part == TRAIN)
-    if len(classes[train]) < 2:
-        raise ValueError(f"{train} has one class, {classes[train][0]}; at least two are needed.")
     for folder, names in classes.items():
         if odd := sorted(set(names) ^ set(classes[train])):
             place = folder if odd[0] in names else train

@@ -7,7 +7,7 @@ Small sets are prepared once, in memory; images of large ones whenever they are 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psutil
 import torch
@@ -23,6 +23,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Images that take at most this many bytes as a model's input are prepared once, in memory.
 SMALL = 2**28
 _AT_ONCE = 1024
+_View = dict[str, int | None]
 
 
 def prepare(pool: Pool, split: Split) -> Data:
@@ -38,7 +39,7 @@ def prepare(pool: Pool, split: Split) -> Data:
     else:
         mean, std = _feature_statistics(samples, pool.index[split.train])
     # Training images keep their margin for the augmentation.
-    uncropped = None if view is None else replace(view, crop=None)
+    uncropped = None if view is None else {**view, "crop": None}
     count = len(split.train) + len(split.validation)
     train = _part(pool, split.train, uncropped, mean, std, count=count)
     validation = _part(pool, split.validation, view, mean, std, count=count)
@@ -103,7 +104,7 @@ def _part(
     elif view is None:
         inputs = Tensors((samples.inputs[index] - mean.float()) / std.float())
     else:
-        pixels = view.of(Stored(samples.inputs, index, samples.mapped), mean, std)
+        pixels = _pixels(Stored(samples.inputs, index, samples.mapped), mean, std, view)
         small = count is not None and 4 * count * math.prod(pixels.shape) <= SMALL
         inputs = _in_memory(pixels) if small else pixels
     return Part(inputs=inputs, targets=pool.targets[positions], index=index)
@@ -139,29 +140,11 @@ def images_like(data: Data, images: Tensor, options: Knobs) -> Inputs:
     view = _view(Samples(kind="image", inputs=images, targets=images, classes=()), options)
     assert view is not None
     mean, std = torch.tensor(data.mean), torch.tensor(data.std)
-    return view.of(Stored(images, torch.arange(len(images))), mean, std)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _View:
-    """How stored images are converted to a model's input; see ``Pixels``."""
-
-    side: int | None
-    crop: int | None
-    channels: int | None
-
-    def of(self, stored: Stored, mean: Tensor, std: Tensor) -> Pixels:
-        return Pixels(
-            stored=stored,
-            mean=mean.float().reshape(-1, 1, 1),
-            std=std.float().reshape(-1, 1, 1),
-            side=self.side,
-            crop=self.crop,
-            channels=self.channels,
-        )
+    return _pixels(Stored(images, torch.arange(len(images))), mean, std, view)
 
 
 def _view(samples: Samples, options: Knobs) -> _View | None:
+    """How stored images are converted to a model's input: options of ``Pixels``; else None."""
     if samples.kind != "image":
         for name in ("image_size", "channels", "mean", "std"):
             if options.get(name) is not None:
@@ -176,10 +159,9 @@ def _view(samples: Samples, options: Knobs) -> _View | None:
         )
     converted = None if channels == stored else channels
     side, margin = options.get("image_size"), options.get("store_size")
+    view: _View = {"channels": converted, "side": None, "crop": None}
     if side is None:
-        return _View(channels=converted, side=None, crop=None)
-    if side < 1:
-        raise ValueError(f"dataset.image_size is {side}; it must be at least 1.")
+        return view
     # Refused here, before a worker is killed for its memory.
     size, free = 4 * channels * side**2, psutil.virtual_memory().available
     if size > free:
@@ -188,8 +170,13 @@ def _view(samples: Samples, options: Knobs) -> _View | None:
             f"memory, but {free / 1e9:.1f} GB are free."
         )
     if margin is not None and side < min(height, width):
-        return _View(channels=converted, side=None, crop=side)
-    return _View(channels=converted, side=None if side == height == width else side, crop=None)
+        return {**view, "crop": side}
+    return {**view, "side": None if side == height == width else side}
+
+
+def _pixels(stored: Stored, mean: Tensor, std: Tensor, view: _View) -> Pixels:
+    mean, std = (numbers.float().reshape(-1, 1, 1) for numbers in (mean, std))
+    return Pixels(stored=stored, mean=mean, std=std, **view)
 
 
 def _pixel_statistics(samples: Samples, options: Knobs) -> tuple[Tensor, Tensor]:

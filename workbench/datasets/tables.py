@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -139,22 +138,15 @@ def _chosen(
 
 
 def _is_numeric(table: Rows, name: str) -> bool:
+    """Whether most of the values that are there are numbers."""
     column = table.frame[name]
-    if not isinstance(column.dtype, pd.StringDtype | pd.CategoricalDtype) and (
-        column.dtype != object and pd.api.types.is_numeric_dtype(column.dtype)
-    ):
-        return True
-    parsed = int(np.isfinite(rows.numbers(column)).sum())
-    # A few bad numbers must not turn a column into categories without a message.
-    if parsed > 0.5 * len(column):
-        return True
-    # Mostly empty columns: decide by the values that are there.
-    present = len(column) - int(rows.missing(column).sum())
+    present = int((~rows.missing(column)).sum())
     if len(column) and not present:
         raise ValueError(
             f"The column {name} of {table.path} is empty; exclude it with dataset.drop."
         )
-    return parsed > 0.5 * present or not present
+    # A few bad numbers must not turn a column into categories without a message.
+    return int((~np.isnan(rows.numbers(column))).sum()) > 0.5 * present or not present
 
 
 def _parsed(table: Rows, levels: Mapping[str, tuple[str, ...] | None]) -> Rows:

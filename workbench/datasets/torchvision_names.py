@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workbench.record.knob import FromOne
 
 # Options of every data set of image files; see ``images.loading``.
 FILES: dict[str, object] = {
-    "store_size": int,
+    "store_size": FromOne,
     "on_bad_input": Literal["refuse", "skip"],
     # An option of every data set of images; here it also sets the size of decoded files.
-    "image_size": int,
+    "image_size": FromOne,
 }
 
 
@@ -139,7 +143,7 @@ TORCHVISION: dict[str, TorchvisionSet] = {
     ),
     "dtd": TorchvisionSet(
         outputs=47,
-        options={"partition": int},
+        options={"partition": Annotated[int, Field(ge=1, le=10)]},
         parts=_VAL,
         archives=("dtd/dtd-r1.0.1.tar.gz",),
         megabytes=625,

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench import downloads
-from workbench.datasets import torchvision_names
 from workbench.datasets.images import loading
 from workbench.datasets.images.loading import ImageOptions
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
-from workbench.datasets.torchvision_names import TorchvisionSet
+from workbench.datasets.torchvision_names import FILES, TORCHVISION, TorchvisionSet
 from workbench.messages import first_line
 from workbench.record.strategy import Knobs
 
@@ -39,9 +38,6 @@ def read(
     target: str,
     name: str,
     path: str | None = None,
-    store_size: int | None = None,
-    image_size: int | None = None,
-    on_bad_input: str = "refuse",
     **options: Any,
 ) -> Samples:
     """Images ``uint8 [N, C, H, W]``: the training part first, in the loader's order or by path.
@@ -50,22 +46,21 @@ def read(
         target: Always ``class``.
         name: A key of ``torchvision_names.TORCHVISION``.
         path: torchvision's ``root``; by default the data set's folder in ``downloads.folder()``.
-        store_size: For image files; see ``images.loading.ImageOptions``.
-        image_size: For image files; see ``images.loading.ImageOptions``.
-        on_bad_input: For image files; see ``images.loading.ImageOptions``.
-        options: The data set's own options: ``variant``, ``label``, ``partition``, ``size``.
+        options: The data set's own options: ``variant``, ``label``, ``partition``, ``size``; for
+            image files also those of ``images.loading.ImageOptions``.
 
     Raises:
         Absent: It is missing or damaged, or could not be downloaded.
         ValueError: An option is out of range, or images are missing or cannot be used.
     """
-    source = torchvision_names.TORCHVISION[name]
+    source = TORCHVISION[name]
     if source.needs and importlib.util.find_spec(source.needs) is None:
         raise ValueError(
             f"{name} needs the library {source.needs}, which is not installed: "
             f"pip install {source.needs}"
         )
     root = Path(path) if path is not None else downloads.folder() / name
+    form = ImageOptions(**{key: options.pop(key) for key in FILES if key in options})
     keywords = _keywords(name, options)
     # The parts are named by their position: a data set without validation has two.
     numbers = (TRAIN, VALIDATION, TEST) if len(source.parts) == 3 else (TRAIN, TEST)
@@ -80,7 +75,6 @@ def read(
             part: _PAIRS.get(name, _pairs)(loader, {"split": parts[part], **options})
             for part, loader in loaded.items()
         }
-        form = ImageOptions(store_size=store_size, image_size=image_size, on_bad_input=on_bad_input)
         return _of_files(name, source, root, pairs, classes, form)
     if name == "pcam":
         return _of_pcam(source, root, parts, classes)
@@ -125,8 +119,6 @@ def _keywords(name: str, options: Knobs) -> Knobs:
         return {"target_types": kind[options.get("label", "breed")]}
     if name == "fgvc_aircraft":
         return {"annotation_level": options.get("label", "variant")}
-    if name == "dtd" and not 1 <= options.get("partition", 1) <= 10:
-        raise ValueError(f"dataset.partition is {options['partition']}; valid are 1 to 10.")
     return options
 
 

@@ -24,18 +24,9 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
     """
     file = usercode.file_of(reference)
     name = reference.rpartition(":")[2]
-    function = usercode.load(reference)
-    if not callable(function):
-        raise ValueError(
-            f"{file}: {name} is a {type(function).__name__}; a data set must be a function."
-        )
-    try:
+    function = usercode.load_function(reference, "a data set")
+    with usercode.errors_of(reference):
         returned = function(**options)
-    except Exception as error:  # the user's code may raise anything
-        raise usercode.UserCodeError(
-            f"{file}{usercode.line_of(error, file)}: {name}({', '.join(options)}) raised "
-            f"{type(error).__name__}: {error}"
-        ) from error
     if isinstance(returned, Samples):
         return returned
     if not isinstance(returned, tuple) or len(returned) != 2:

@@ -238,7 +238,6 @@ class Engine:
             return memory.needed(
                 self._staged,
                 example,
-                depth=0 if self._settled is None else self._settled[1],
                 samples=self._plan.micro_batch_size or self._plan.batch_size,
                 slots=max(optimizers.OPTIMIZERS[p.optimizer].slots for p in self._plan.phases),
             )

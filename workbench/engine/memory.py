@@ -102,13 +102,12 @@ def peak(device: torch.device) -> int | None:
     return None if match is None else int(match[1]) * 1024
 
 
-def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, slots: int) -> str:
+def needed(staged: Staged, example: Batch | None, *, samples: int, slots: int) -> str:
     """The memory that training needs, in words.
 
     Args:
         staged: With gradients turned on for what is trained.
         example: A few samples for a trial pass that measures activations; None leaves them out.
-        depth: Number of frozen stages.
         samples: Of a forward pass.
         slots: Numbers that the optimizer stores for each trained parameter.
     """
@@ -119,12 +118,10 @@ def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, s
     if example is None:
         return words
     try:
-        usage = stages.memory(staged, example, depth=depth, batch_size=samples, slots=slots)
+        activations = stages.activation_bytes(staged, example, samples=samples)
     except (RuntimeError, MemoryError):
         return words  # Not even the trial pass fits.
-    return (
-        f"{words}, and activations of {samples} samples about {size_text(usage.activations)} more"
-    )
+    return f"{words}, and activations of {samples} samples about {size_text(activations)} more"
 
 
 def _requested(text: str) -> str:

@@ -7,9 +7,17 @@ made from these declarations.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from workbench.record.strategy import Scalar
+
+FromZero = Annotated[int, Field(ge=0)]
+FromOne = Annotated[int, Field(ge=1)]
+FromTwo = Annotated[int, Field(ge=2)]
+BelowOne = Annotated[float, Field(ge=0, lt=1)]
+AboveZero = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True)

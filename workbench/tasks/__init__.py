@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from workbench import usercode
 from workbench.messages import refuse_unknown_options, unknown
+from workbench.record.knob import AboveZero, BelowOne
 from workbench.record.strategy import Knobs
 from workbench.tasks.task import Task
 
@@ -61,21 +64,25 @@ class Entry:
 
 # Options of every task: metrics of the user, each a function FILE.py:NAME.
 COMMON_OPTIONS: dict[str, object] = {"metrics": list[str]}
-_ClassWeights = Literal["balanced"] | list[float]
+_ClassWeights = Literal["balanced"] | list[AboveZero]
 _UP, _DOWN = "maximize", "minimize"
 
 TASKS: dict[str, Entry] = {
     "classification": Entry(
         build="workbench.tasks.classification:Classification",
         target="class",
-        options={"label_smoothing": float, "class_weights": _ClassWeights, **COMMON_OPTIONS},
+        options={"label_smoothing": BelowOne, "class_weights": _ClassWeights, **COMMON_OPTIONS},
         metrics={"loss": _DOWN, "accuracy": _UP, "precision": _UP, "recall": _UP, "f1": _UP},
         objective="accuracy",
     ),
     "multilabel": Entry(
         build="workbench.tasks.multilabel:Multilabel",
         target="labels",
-        options={"threshold": float, "class_weights": _ClassWeights, **COMMON_OPTIONS},
+        options={
+            "threshold": Annotated[float, Field(gt=0, lt=1)],
+            "class_weights": _ClassWeights,
+            **COMMON_OPTIONS,
+        },
         metrics={
             "loss": _DOWN,
             "subset_accuracy": _UP,
@@ -91,7 +98,7 @@ TASKS: dict[str, Entry] = {
     "regression": Entry(
         build="workbench.tasks.regression:build",
         target="numbers",
-        options={"loss": Literal["mse", "mae", "huber"], "delta": float, **COMMON_OPTIONS},
+        options={"loss": Literal["mse", "mae", "huber"], "delta": AboveZero, **COMMON_OPTIONS},
         metrics={"loss": _DOWN, "mae": _DOWN, "rmse": _DOWN, "r2": _UP},
         objective="rmse",
     ),

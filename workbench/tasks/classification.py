@@ -29,10 +29,6 @@ class Classification(Task):
     class_weights: ClassWeights = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(
-                f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1."
-            )
         _ = self._weights  # Raises an error for invalid weights now, not in the first epoch.
 
     @cached_property

@@ -5,7 +5,7 @@ It must be cheap, because it runs whenever a trial's best epoch changes: one pas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,19 +46,14 @@ def of_classes(probabilities: Tensor, targets: Tensor, classes: Sequence[str]) -
     def count(labels: Tensor) -> Tensor:
         return torch.bincount(labels, minlength=len(classes))
 
+    def name(label: Tensor) -> str:
+        return classes[int(label)]
+
     hit = count(true[predicted == true])
     positions = _worst(confidence, predicted != true)
     return Examination(
         scores=_scores(classes, hit, count(predicted), count(true)),
-        mistakes=[
-            {
-                "position": position,
-                "true": classes[int(true[position])],
-                "predicted": classes[int(predicted[position])],
-                "confidence": float(confidence[position]),
-            }
-            for position in positions
-        ],
+        mistakes=_mistakes(positions, name, true, predicted, confidence=confidence),
     )
 
 
@@ -81,21 +76,13 @@ def of_labels(
     # -1 marks a correct label, below any confidence.
     worst = torch.where(predicted != true, confidence, -1.0).amax(dim=1)
 
-    def named(row: Tensor) -> list[str]:
+    def names(row: Tensor) -> list[str]:
         return [classes[label] for label in row.nonzero().flatten().tolist()]
 
     hit = (predicted & true).sum(dim=0)
     return Examination(
         scores=_scores(classes, hit, predicted.sum(dim=0), true.sum(dim=0)),
-        mistakes=[
-            {
-                "position": position,
-                "true": named(true[position]),
-                "predicted": named(predicted[position]),
-                "confidence": float(worst[position]),
-            }
-            for position in _worst(worst, worst >= 0)
-        ],
+        mistakes=_mistakes(_worst(worst, worst >= 0), names, true, predicted, confidence=worst),
     )
 
 
@@ -115,6 +102,11 @@ def of_numbers(values: Tensor, targets: Tensor, columns: Sequence[str]) -> Exami
     # Without the correction of N - 1, so that a part of one sample has a deviation, 0.
     spread = true.std(dim=0, correction=0)
     relative, column = (errors / torch.where(spread > 0, spread, 1.0)).max(dim=1)
+
+    def by_column(row: Tensor) -> dict[str, float]:
+        return dict(zip(columns, row.tolist(), strict=True))
+
+    error = errors.gather(1, column[:, None])[:, 0]
     mae, rmse, r2 = errors_of(values, true)
     rows = zip(columns, mae.tolist(), rmse.tolist(), r2.tolist(), strict=True)
     return Examination(
@@ -122,15 +114,7 @@ def of_numbers(values: Tensor, targets: Tensor, columns: Sequence[str]) -> Exami
             {"column": name, "mae": a, "rmse": b, "r2": c, "support": len(true)}
             for name, a, b, c in rows
         ],
-        mistakes=[
-            {
-                "position": position,
-                "true": dict(zip(columns, true[position].tolist(), strict=True)),
-                "predicted": dict(zip(columns, values[position].tolist(), strict=True)),
-                "error": float(errors[position, column[position]]),
-            }
-            for position in _worst(relative, relative > 0)
-        ],
+        mistakes=_mistakes(_worst(relative, relative > 0), by_column, true, values, error=error),
     )
 
 
@@ -170,6 +154,24 @@ def _scores(
     columns = (column.tolist() for column in (*shares(hit, predicted, true), true))
     keys = ("class", "precision", "recall", "f1", "support")
     return [dict(zip(keys, row, strict=True)) for row in zip(classes, *columns, strict=True)]
+
+
+def _mistakes(
+    positions: Sequence[int],
+    name: Callable[[Tensor], object],
+    true: Tensor,
+    predicted: Tensor,
+    **size: Tensor,
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "position": position,
+            "true": name(true[position]),
+            "predicted": name(predicted[position]),
+            **{key: float(value[position]) for key, value in size.items()},
+        }
+        for position in positions
+    ]
 
 
 def _worst(size: Tensor, wrong: Tensor) -> list[int]:

@@ -27,8 +27,6 @@ class Multilabel(Task):
     class_weights: ClassWeights = None
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.threshold < 1.0:
-            raise ValueError(f"threshold is {self.threshold}; it must be between 0 and 1.")
         _ = self._weights  # Raises an error for invalid weights now, not in the first epoch.
 
     @cached_property

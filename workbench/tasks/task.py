@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench.usercode import UserCodeError
+from workbench.usercode import UserCodeError, errors_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,12 +74,8 @@ class Task(ABC):
         # Arrays, because most metrics are written for NumPy or scikit-learn.
         predicted, true = self.predictions(outputs).cpu().numpy(), targets.cpu().numpy()
         for reference, function in self.user_metrics.items():
-            try:
+            with errors_of(reference):
                 value = function(predicted, true)
-            except Exception as error:
-                raise UserCodeError(
-                    f"The metric {reference} raised {type(error).__name__}: {error}"
-                ) from error
             try:
                 values[reference.rpartition(":")[2]] = float(value)
             except (TypeError, ValueError) as error:

@@ -97,11 +97,9 @@ class UserTask(Task):
         return scores
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
-        """The user's, else by the largest output if there is one for each class."""
+        """By the largest output, if there is one for each class."""
         one_per_class = self.outputs == len(self.classes)
-        default = self._shipped.confusion if one_per_class else super().confusion
-        counts: list[list[int]] | None = getattr(self.own, "confusion", default)(outputs, targets)
-        return counts
+        return self._shipped.confusion(outputs, targets) if one_per_class else None
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The user's, else probabilities, or the outputs themselves."""
@@ -111,10 +109,7 @@ class UserTask(Task):
         return predicted
 
     def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
-        """The user's, else that of the shipped task; empty if the outputs are not classes."""
-        if hasattr(self.own, "examine"):
-            examined: Examination = self.own.examine(outputs, targets)
-            return examined
+        """That of the shipped task; empty if the outputs are not classes."""
         # Not the shipped task's own: the user's class may make its predictions in another way.
         predicted = self.predictions(outputs)
         if predicted.shape != (len(targets), len(self.classes)):
@@ -178,12 +173,7 @@ def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str,
                 f"metrics: {reference} has the name of another metric, {name}; "
                 f"the task's own are {listed(sorted(taken))}."
             )
-        function = usercode.load(reference)
-        if not callable(function):
-            raise UserCodeError(
-                f"{reference} is {function!r}; a metric must be a function of predictions and "
-                "targets"
-            )
+        function = usercode.load_function(reference, "a metric")
         result[name] = getattr(function, "direction", "maximize")
         _check_direction(f"{reference}: direction", result[name])
     return result

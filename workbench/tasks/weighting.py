@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,11 +22,12 @@ def of_classes(asked: ClassWeights, classes: Names, targets: Tensor | None) -> T
         targets: Labels of the training part ``int64 [N]``.
 
     Raises:
-        ValueError: The list does not have one positive weight per class, or a class has no sample.
+        ValueError: The list does not have one weight per class, or a class has no sample.
     """
     if asked is None or asked != "balanced":
-        return _given(asked, classes, "class")
-    counts = torch.bincount(_required(targets), minlength=len(classes))
+        return _from_list(asked, classes)
+    assert targets is not None
+    counts = torch.bincount(targets.cpu(), minlength=len(classes))
     for name, count in zip(classes, counts.tolist(), strict=True):
         if count == 0:
             raise ValueError(_not_balanced(f"class {name} has no training sample"))
@@ -47,8 +47,9 @@ def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Te
         ValueError: As for ``of_classes``.
     """
     if asked is None or asked != "balanced":
-        return _given(asked, classes, "label")
-    given = _required(targets) > 0.5
+        return _from_list(asked, classes)
+    assert targets is not None
+    given = targets.cpu() > 0.5
     positive = given.sum(dim=0).double()
     for name, count in zip(classes, positive.tolist(), strict=True):
         if not 0 < count < len(given):
@@ -57,28 +58,15 @@ def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Te
     return ((len(given) - positive) / positive).float()
 
 
-def _given(asked: Sequence[float] | None, classes: Names, kind: str) -> Tensor | None:
+def _from_list(asked: Sequence[float] | None, classes: Names) -> Tensor | None:
     if asked is None:
         return None
-    if isinstance(asked, str):
-        raise ValueError(
-            f"class_weights is {asked!r}; it must be balanced, or a list with a number per {kind}."
-        )
     if len(asked) != len(classes):
         raise ValueError(
             f"class_weights has {len(asked)} numbers, but there are {len(classes)}: "
             f"{', '.join(classes)}."
         )
-    # Written so that NaN is rejected too.
-    if any(not (0 < weight < math.inf) for weight in asked):
-        raise ValueError(f"class_weights is {list(asked)}; every weight must be a number above 0.")
     return torch.tensor(asked, dtype=torch.float32)
-
-
-def _required(targets: Tensor | None) -> Tensor:
-    if targets is None:
-        raise ValueError("class_weights: balanced requires the targets of the training part.")
-    return targets.cpu()
 
 
 def _not_balanced(reason: str) -> str:

@@ -10,9 +10,9 @@ from workbench.backbones.stages.cutting import cut
 from workbench.backbones.stages.discovery import discover
 from workbench.backbones.stages.footprint import (
     OutOfMemory,
-    check_memory,
+    activation_bytes,
+    create,
     free_memory,
-    memory,
     memory_limit,
     size_text,
 )
@@ -35,13 +35,13 @@ __all__ = [
     "Shapes",
     "Stage",
     "Staged",
-    "check_memory",
+    "activation_bytes",
+    "create",
     "cut",
     "describe",
     "discover",
     "free_memory",
     "freeze",
-    "memory",
     "memory_limit",
     "parameters",
     "prefix",

@@ -84,10 +84,10 @@ def discover(
             layout = _Search(module, example, head).layout(cuts)
         if key is not None:
             _LAYOUTS[key] = layout
-    return _assembled(module, layout, head)
+    return _assemble(module, layout, head)
 
 
-def _assembled(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged:
+def _assemble(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged:
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     if head is None:
         (path,) = layout.head
@@ -108,7 +108,7 @@ class _Search:
     """Finds the stages of one model."""
 
     def __init__(self, module: nn.Module, example: Batch, head: nn.Module | None) -> None:
-        self.module, self.batch = module, _reversed(example)
+        self.module, self.batch = module, _reverse(example)
         self.recording = record(module, example)
         self.again = record(module, self.batch).calls
         self.calls = self.recording.calls
@@ -129,7 +129,7 @@ class _Search:
                     "The model calls no layer with parameters, so there is nothing to train."
                 )
             return (leaves[-1].path,)
-        return tuple(self.paths[id(part)] for part in _called(head))
+        return tuple(self.paths[id(part)] for part in _callable_parts(head))
 
     def _in_head(self, path: str) -> bool:
         return any(path == part or path.startswith(f"{part}.") for part in self.head)
@@ -192,7 +192,7 @@ class _Search:
         head = heads[0] if len(heads) == 1 else nn.ModuleList(heads)
         ends = [*(call for _, call in starts[1:]), self.head_call]
         return unstable_depths(
-            _assembled(self.module, self._layout(starts), head),
+            _assemble(self.module, self._layout(starts), head),
             self.batch,
             calls=[call for call in self.again if not self._in_head(call.path)],
             ends=[self.again[call.number] for call in ends],
@@ -276,14 +276,14 @@ class _Search:
         return list(found.values())
 
 
-def _called(head: nn.Module) -> list[nn.Module]:
+def _callable_parts(head: nn.Module) -> list[nn.Module]:
     """The modules of a head that can be called, without the lists and dictionaries around them."""
     if isinstance(head, nn.ModuleList | nn.ModuleDict):
-        return [part for child in head.children() for part in _called(child)]
+        return [part for child in head.children() for part in _callable_parts(child)]
     return [head]
 
 
-def _reversed(batch: Batch) -> Batch:
+def _reverse(batch: Batch) -> Batch:
     if isinstance(batch, Tensor):
         return batch.flip(0)
     return {name: column.flip(0) for name, column in batch.items()}

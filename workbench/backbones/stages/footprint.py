@@ -6,8 +6,7 @@ Used by the backbones and the engine.
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 import torch
@@ -16,33 +15,18 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from workbench.backbones.stages.recording import evaluation_mode
 from workbench.backbones.stages.replaying import samples_in
-from workbench.backbones.stages.staged import Staged, freeze
+from workbench.backbones.stages.staged import Staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from workbench.datasets.samples import Batch
 
+M = TypeVar("M", bound=nn.Module)
+
 
 class OutOfMemory(MemoryError):
     """The machine or its accelerator has too little memory; the message says for what."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """Bytes that training needs at least.
-
-    Attributes:
-        weights: Of all parameters and buffers.
-        gradients: Of the trainable parameters.
-        optimizer: The optimizer's state for them.
-        activations: What a forward pass keeps for the backward pass.
-    """
-
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
 
 
 def free_memory() -> int:
@@ -101,10 +85,15 @@ def memory_limit(what: str) -> Iterator[None]:
         refuse()
 
 
-def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
-    """Refuse a model whose parameters need more memory than is free, before it is built.
+def create(what: str, make: Callable[[], M]) -> M:
+    """Make a model, unless its parameters need more memory than is free.
 
-    It is built on torch's meta device, without memory. A model that cannot be built there passes.
+    It is made on torch's meta device first, without memory. A model that cannot be made there is
+    made all the same.
+
+    Args:
+        what: See ``memory_limit``.
+        make: Makes the model.
 
     Raises:
         OutOfMemory: They do not fit.
@@ -116,42 +105,20 @@ def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
         suppress(Exception),
     ):
         make()
+    return make()
 
 
-def memory(
-    staged: Staged, example: Batch, *, depth: int, batch_size: int, slots: int = 2
-) -> Memory:
-    """Estimate the memory of training from one forward pass of a few samples.
+def activation_bytes(staged: Staged, example: Batch, *, samples: int) -> int:
+    """Estimate the bytes that a forward pass keeps for the backward pass.
 
     Short-lived memory (the largest operation's workspace, the frozen part's activations) and the
     overhead of torch are not included, so training needs somewhat more.
 
     Args:
-        staged: The model; it is left unchanged.
+        staged: With gradients turned on for what is trained; it is left unchanged.
         example: A few samples.
-        depth: How many stages are frozen.
-        batch_size: Samples of a forward pass.
-        slots: Values per trainable parameter in the optimizer's state: 2 for the Adam family, 1
-            for SGD with momentum.
-
-    Raises:
-        ValueError: The backbone has fewer stages.
+        samples: Of a forward pass.
     """
-    module = staged.module
-    every = [*module.parameters(), *module.buffers()]
-    with _frozen(staged, depth):
-        live = sum(_bytes(p) for p in module.parameters() if p.requires_grad)
-        kept = _saved_bytes(staged, example)
-    return Memory(
-        weights=sum(map(_bytes, every)),
-        gradients=live,
-        optimizer=slots * live,
-        activations=round(kept / samples_in(example) * batch_size),
-    )
-
-
-def _saved_bytes(staged: Staged, example: Batch) -> int:
-    """Bytes that autograd saves in a forward pass, without the model's own tensors."""
     module = staged.module
     own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
     # Keep a reference to each tensor: a freed address could be reused by another one.
@@ -172,21 +139,8 @@ def _saved_bytes(staged: Staged, example: Batch) -> int:
         # The graph is released at once; what it saved has been counted by then.
         outputs = module(example)
         del outputs
-    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-
-
-@contextmanager
-def _frozen(staged: Staged, depth: int) -> Iterator[None]:
-    """Apply a freeze depth within a block."""
-    # freeze() drops the gradients of frozen stages; the caller may still need them.
-    before = [(p, p.requires_grad, p.grad) for p in staged.module.parameters()]
-    freeze(staged, depth)
-    try:
-        yield
-    finally:
-        for parameter, required, gradient in before:
-            parameter.requires_grad_(required)
-            parameter.grad = gradient
+    kept = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    return round(kept / samples_in(example) * samples)
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -40,27 +40,17 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
     ``layer1`` stays, ``bert.encoder.layer.4`` becomes ``layer.4``.
     """
-    kept = [1] * len(paths)
 
-    def name(at: int) -> str:
-        return ".".join(paths[at].split(".")[-kept[at] :])
-
-    for at, path in enumerate(paths):
+    def shortest(path: str) -> str:
         parts = path.split(".")
-        while kept[at] < len(parts) and parts[-kept[at]].isdigit():
-            kept[at] += 1
-    while True:
-        counts = Counter(map(name, range(len(paths))))
-        # The loop ends: paths differ, so ends that are long enough do as well.
-        again = [
-            at
-            for at, path in enumerate(paths)
-            if counts[name(at)] > 1 and kept[at] < len(path.split("."))
-        ]
-        if not again:
-            return [name(at) for at in range(len(paths))]
-        for at in again:
-            kept[at] += 1
+        for first in range(len(parts) - 1, 0, -1):
+            end = ".".join(parts[first:])
+            shared = any(f".{other}".endswith(f".{end}") for other in paths if other != path)
+            if not shared and not parts[first].isdigit():
+                return end
+        return path
+
+    return [shortest(path) for path in paths]
 
 
 def _units(root: Call, learnable: Collection[str], head: Call) -> list[Call]:

@@ -132,8 +132,8 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
 
     with torch.no_grad(), ExitStack() as stack:
         for stub in cut.stubs:
-            stack.enter_context(_forward_replaced(module, stub.path, partial(noting, stub.path)))
-        stack.enter_context(_forward_replaced(module, cut.path, stopped))
+            stack.enter_context(_replace_forward(module, stub.path, partial(noting, stub.path)))
+        stack.enter_context(_replace_forward(module, cut.path, stopped))
         with suppress(_Stop):
             module(batch)
     return Activations(values=values, shapes=shapes, samples=samples_in(batch))
@@ -194,14 +194,14 @@ def replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) 
 
     with ExitStack() as stack:
         for stub in cut.stubs:
-            stack.enter_context(_forward_replaced(module, stub.path, partial(stubbed, stub)))
-        stack.enter_context(_forward_replaced(module, cut.path, resumed))
+            stack.enter_context(_replace_forward(module, stub.path, partial(stubbed, stub)))
+        stack.enter_context(_replace_forward(module, cut.path, resumed))
         outputs: Tensor = module(batch)
     return outputs
 
 
 @contextmanager
-def _forward_replaced(
+def _replace_forward(
     module: nn.Module, path: str, wrap: Callable[[Forward], Forward]
 ) -> Iterator[None]:
     """Wrap a module's own forward within a block.

@@ -40,18 +40,18 @@ def unstable_depths(
     """
     # One pass tests all depths, because parts that are live at a depth run after its end. A depth
     # that fails is tried again with its own modes of the enclosing modules.
-    trained = _trained(staged, batch, heads)
+    trained = _record(staged, batch, heads)
     found = set()
     for depth, end in enumerate(ends, start=1):
         if not _is_fixed(end, calls, trained) and not _is_fixed(
-            end, calls, _trained(staged, batch, heads, depth=depth)
+            end, calls, _record(staged, batch, heads, depth=depth)
         ):
             found.add(depth)
     staged.module.eval()
     return found
 
 
-def _trained(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth: int = 0) -> _Calls:
+def _record(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth: int = 0) -> _Calls:
     """The calls of a pass in training mode with all stages frozen.
 
     Enclosing modules are in evaluation mode only up to the given depth. The head is in evaluation
@@ -62,7 +62,7 @@ def _trained(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth:
     for stage in staged.stages[depth:]:
         for module in stage.enclosing:
             module.training = True
-    hooks = [head.eval().register_forward_hook(_changed) for head in heads]
+    hooks = [head.eval().register_forward_hook(_change_output) for head in heads]
     try:
         return {(call.path, call.count): call for call in record(staged.module, batch).calls}
     finally:
@@ -70,7 +70,7 @@ def _trained(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth:
             hook.remove()
 
 
-def _changed(module: nn.Module, inputs: object, output: object) -> object:
+def _change_output(module: nn.Module, inputs: object, output: object) -> object:
     return tree_map(lambda leaf: leaf + 1 if isinstance(leaf, Tensor) else leaf, output)
 
 

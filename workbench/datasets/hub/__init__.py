@@ -6,7 +6,7 @@ as those of a table or a folder with the same content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from workbench.datasets import tables, texts
+from workbench.datasets.catalogue import ROWS
 from workbench.datasets.hub import images as hub_images
 from workbench.datasets.hub import library
 from workbench.datasets.hub.library import HubData
@@ -30,7 +31,6 @@ _TYPES = {"image": ("PIL.Image.Image",), "text": ("string", "large_string")}
 def read(
     *,
     target: str,
-    label: columns.Columns,
     id: str | None = None,
     path: str | None = None,
     config: str | None = None,
@@ -39,10 +39,7 @@ def read(
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     categories: Sequence[str] = (),
-    separator: str | None = None,
-    split: Mapping[str, str] | None = None,
-    on_bad_input: str = "refuse",
-    **decoding: Any,
+    **others: Any,
 ) -> Samples:
     """Samples of a data set of the hub, or of a folder written by ``save_to_disk``.
 
@@ -53,7 +50,6 @@ def read(
 
     Args:
         target: What is predicted; see ``samples.TARGETS``.
-        label: The column of the classes, labels or numbers; a list for several.
         id: ``ORG/NAME``; None with a path.
         path: A folder written by ``save_to_disk``.
         config: The configuration, if there are several.
@@ -62,10 +58,8 @@ def read(
         features: The columns of numbers and categories; see ``tables``.
         drop: See ``tables``.
         categories: See ``tables``.
-        separator: See ``texts``.
-        split: See ``texts``.
-        on_bad_input: See ``texts``.
-        decoding: Options for images; see ``images.loading.decode``.
+        others: Options of every reader of rows (see ``rows.columns.RowOptions``), and for images
+            those of ``images.loading.ImageOptions``.
 
     Raises:
         Absent: The library, or the data set, is not on this machine.
@@ -73,19 +67,14 @@ def read(
     """
     if (id is None) == (path is None):
         raise ValueError("A data set of the hub needs either dataset.id: ORG/NAME or dataset.path.")
+    options = RowOptions(target=target, **{key: others[key] for key in ROWS if key in others})
+    decoding = {key: value for key, value in others.items() if key not in ROWS}
     data = library.saved(path) if path else library.fetched(str(id), config)
-    if label:
-        data = library.labelled(data, columns.column_names(label)[0])
-    kind, inputs = _inputs(data, label, split or {}, text=text, image=image, features=features)
+    if options.label:
+        data = library.labelled(data, columns.column_names(options.label)[0])
+    kind, inputs = _inputs(data, options.columns, text=text, image=image, features=features)
     if decoding and kind != "image":
         raise ValueError(f"dataset.{next(iter(decoding))} is for images; the samples are {kind}s.")
-    options = RowOptions(
-        target=target,
-        label=label,
-        separator=separator,
-        split=split or {},
-        on_bad_input=on_bad_input,
-    )
     if kind == "image":
         rows = _rows(data, options.columns, numbered=inputs[0])
         samples = hub_images.of_rows(rows, options, data.parts, image=inputs[0], **decoding)
@@ -101,14 +90,13 @@ def read(
             drop=drop,
             categories=categories,
         )
-    samples = _as_declared(samples, data, label, target)
+    samples = _as_declared(samples, data, options)
     return replace(samples, skipped=(*data.notes, *samples.skipped))
 
 
 def _inputs(
     data: HubData,
-    label: columns.Columns,
-    split: Mapping[str, str],
+    taken: Sequence[str],
     *,
     text: str | None,
     image: str | None,
@@ -131,7 +119,6 @@ def _inputs(
                 f"dataset.{kind} names the column {column} of {data.name}, which is {type_}."
             )
         return kind, [column]
-    taken = {*columns.column_names(label), *split.values()}
     free = {name: _type(type_) for name, type_ in data.features.items() if name not in taken}
     # Images first: their data sets often have a text (a caption, a file's name) as well.
     for kind, types in _TYPES.items():
@@ -218,13 +205,14 @@ def _class_names(feature: Any) -> list[str] | None:
     return list(inner.names) if type(inner).__name__ == "ClassLabel" else None
 
 
-def _as_declared(samples: Samples, data: HubData, label: columns.Columns, target: str) -> Samples:
+def _as_declared(samples: Samples, data: HubData, options: RowOptions) -> Samples:
     """Classes and labels in the declared order, including those without samples."""
+    label = options.label
     names = _class_names(data.features[label]) if isinstance(label, str) else None
-    if names is None or target == "numbers":
+    if names is None or options.target == "numbers":
         return samples
     place = torch.tensor([names.index(name) for name in samples.classes])
-    if target == "class":
+    if options.target == "class":
         return replace(samples, targets=place[samples.targets], classes=tuple(names))
     targets = torch.zeros(len(samples.targets), len(names))
     targets[:, place] = samples.targets

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.datasets.images.decoding import Source
 from workbench.datasets.images.loading import ImageOptions, decode
 from workbench.datasets.rows import columns
 from workbench.datasets.rows.columns import RowOptions
@@ -53,32 +54,25 @@ def of_rows(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Image:
-    """An image of the library, which is read when it is decoded."""
-
-    part: Dataset
-    column: str
-    number: int
-
-    def read_bytes(self) -> bytes:
-        """Its bytes; empty if it is missing, which the decoder refuses with its name."""
-        value = self.part[self.number][self.column] or {}
-        content: bytes | None = value.get("bytes")
-        if content is None and value.get("path"):
-            return Path(value["path"]).read_bytes()
-        return content or b""
+def _bytes_of(part: Dataset, column: str, number: int) -> bytes:
+    """The bytes of an image; empty if it is missing, which the decoder refuses with its name."""
+    value = part[number][column] or {}
+    content: bytes | None = value.get("bytes")
+    if content is None and value.get("path"):
+        return Path(value["path"]).read_bytes()
+    return content or b""
 
 
-def _images_of(parts: Mapping[str, Dataset], column: str) -> list[_Image]:
+def _images_of(parts: Mapping[str, Dataset], column: str) -> list[Source]:
+    """The images of all parts, each read when it is decoded."""
     from datasets import Image
 
-    images = []
+    images: list[Source] = []
     for part in parts.values():
         alone = part.with_format(None).select_columns([column])
         # decode=False gives the stored bytes, which our own decoder checks and resizes.
         stored = alone.cast_column(column, Image(decode=False))
-        images += [_Image(part=stored, column=column, number=n) for n in range(len(part))]
+        images += [partial(_bytes_of, stored, column, number) for number in range(len(part))]
     return images
 
 

@@ -168,7 +168,7 @@ def labelled(data: HubData, name: str) -> HubData:
     without = {}
     for split, part in data.parts.items():
         values = part.with_format(None)[name] if name in part.features else [0]
-        if all(value is None or value == -1 or _hidden(value) for value in values):
+        if all(value is None or value == -1 or _is_hidden(value) for value in values):
             without[split] = f"{split}: {len(part)} samples have no label"
     if len(without) == len(data.parts) or TRAIN in [data.given.get(split) for split in without]:
         raise ValueError(f"{data.name}: {next(iter(without.values()))} in the column {name}.")
@@ -180,6 +180,6 @@ def labelled(data: HubData, name: str) -> HubData:
     )
 
 
-def _hidden(value: object) -> bool:
+def _is_hidden(value: object) -> bool:
     """Whether a list of labels has only -1; an empty list means that no label applies."""
     return isinstance(value, list) and bool(value) and all(label == -1 for label in value)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+# A file, or a function that returns an image's bytes, as in a file; empty if it is missing.
+Source = Path | Callable[[], bytes]
 
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"),
@@ -41,15 +44,7 @@ class Form:
         return self.channels, self.height, self.width
 
 
-class Content(Protocol):
-    """An image that is not a file of its own."""
-
-    def read_bytes(self) -> bytes:
-        """Its bytes, as in a file; empty if it is missing."""
-        ...
-
-
-def header(file: Path | Content) -> tuple[int, int, bool] | str:
+def header(file: Source) -> tuple[int, int, bool] | str:
     """Height and width after the EXIF rotation, and whether it is grey; or what is wrong."""
     try:
         with _opened(file) as image:
@@ -63,7 +58,7 @@ def header(file: Path | Content) -> tuple[int, int, bool] | str:
         return _reason(error)
 
 
-def pixels(file: Path | Content, form: Form) -> NDArray[np.uint8] | str:
+def pixels(file: Source, form: Form) -> NDArray[np.uint8] | str:
     """The pixels ``[C, H, W]``, or what is wrong."""
     try:
         with _opened(file) as opened:
@@ -86,10 +81,10 @@ def pixels(file: Path | Content, form: Form) -> NDArray[np.uint8] | str:
     return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def _opened(file: Path | Content) -> Image.Image:
+def _opened(file: Source) -> Image.Image:
     """An image whose header has no more pixels than Pillow's limit; nothing is decoded yet."""
     # Pillow reads only the header of a path; bytes are in memory anyway.
-    source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+    source = file if isinstance(file, Path) else io.BytesIO(file())
     size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
     if size == 0:
         raise ValueError("the file is empty")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
 from workbench.datasets.images.cache import Decoded, cached, place_of, place_of_content, save
-from workbench.datasets.images.decoding import Content, Form
+from workbench.datasets.images.decoding import Form, Source
 from workbench.datasets.samples import Samples
 from workbench.record import environment
 
@@ -48,7 +48,7 @@ class ImageOptions:
 
 
 def decode(
-    files: Sequence[Path] | Sequence[Content],
+    files: Sequence[Source],
     names: Sequence[str],
     *,
     where: str,
@@ -79,9 +79,6 @@ def decode(
             or there is not enough space for the decoded images.
     """
     store_size, image_size = form.store_size, form.image_size
-    for option, value in (("store_size", store_size), ("image_size", image_size)):
-        if value is not None and value < 1:
-            raise ValueError(f"dataset.{option} is {value}; it must be at least 1.")
     how = [_VERSION, store_size, image_size, channels, form.on_bad_input]
     if content is None:
         place = place_of([file for file in files if isinstance(file, Path)], names, how)
@@ -198,7 +195,7 @@ def _form(
 
 def _stream(
     threads: ThreadPoolExecutor,
-    files: Sequence[Path] | Sequence[Content],
+    files: Sequence[Source],
     numbers: Sequence[int],
     form: Form,
     bad: dict[int, str],

@@ -123,7 +123,7 @@ def mark_bad_numbers(rows: Rows, name: str, column: pd.Series[Any]) -> Numbers:
     if len(bad):
         absent = missing(column)
         for position in bad.tolist():
-            seen = f"{_seen(column, position)}, not a finite number"
+            seen = f"{_cut(column, position)}, not a finite number"
             rows.mark_bad([position], f"{name} is {'missing' if absent[position] else seen}")
     return values
 
@@ -150,7 +150,7 @@ def _mark_bad_targets(rows: Rows, options: RowOptions) -> None:
             values = numbers(column)
             off = np.nonzero((values != 0) & (values != 1))[0].tolist()
             for position in off:
-                rows.mark_bad([position], f"{name} is {_seen(column, position)} and must be 0 or 1")
+                rows.mark_bad([position], f"{name} is {_cut(column, position)} and must be 0 or 1")
     if target == "labels" and isinstance(columns, str):
         column = rows.column(columns, option=options.option)
         listed = [isinstance(value, list | tuple | np.ndarray) for value in column.tolist()]
@@ -219,6 +219,6 @@ def _labels(value: Any, separator: str | None) -> set[str]:
     return {label.strip() for label in parts if label.strip()}
 
 
-def _seen(column: pd.Series[Any], position: int) -> str:
+def _cut(column: pd.Series[Any], position: int) -> str:
     text = str(column.iloc[position])
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from workbench.datasets.rows import formats
-from workbench.datasets.rows.columns import Columns, RowOptions
+from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.formats import SUFFIXES
 from workbench.datasets.rows.rows import PARTS, Rows
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
@@ -19,44 +20,26 @@ _SHOWN = 10
 
 def labelled(
     *,
-    target: str,
     path: str,
-    label: Columns,
-    separator: str | None = None,
-    split: Mapping[str, str] | None = None,
     validation_path: str | None = None,
     test_path: str | None = None,
     delimiter: str | None = None,
-    on_bad_input: str = "refuse",
-    option: str = "label",
+    **options: Any,
 ) -> tuple[Rows, RowOptions]:
     """Rows with targets, and the options for their columns.
 
     Args:
-        target: What is predicted; see ``samples.TARGETS``.
         path: A CSV, TSV, JSONL or Parquet file, or a folder with ``train.csv`` and the like.
-        label: The column of the classes, labels or numbers; a list for several.
-        separator: See ``RowOptions``; also for ``split``, ``on_bad_input`` and ``option``.
-        split: The columns of the parts and of the groups; neither is an input.
         validation_path: File of the validation part.
         test_path: File of the test part.
         delimiter: Between the columns of a CSV.
-        on_bad_input: ``skip`` ignores bad rows and counts them.
-        option: The name of ``label`` in the study file.
+        options: See ``RowOptions``.
 
     Raises:
         ValueError: As for ``read``.
     """
     rows = read(path, validation_path=validation_path, test_path=test_path, delimiter=delimiter)
-    options = RowOptions(
-        target=target,
-        label=label,
-        separator=separator,
-        split=split or {},
-        on_bad_input=on_bad_input,
-        option=option,
-    )
-    return rows, options
+    return rows, RowOptions(**options)
 
 
 def read(

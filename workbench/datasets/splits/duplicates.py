@@ -65,7 +65,7 @@ def _copies(samples: Samples, index: torch.Tensor, positions: Iterable[int]) -> 
     """Groups of two or more positions with the same input."""
     inputs, numbers = samples.inputs, index.tolist()
     if isinstance(inputs, tuple):
-        return _alike(positions, lambda position: inputs[numbers[position]])
+        return _group_by(positions, lambda position: inputs[numbers[position]])
     flat = inputs.flatten(1).numpy()
     size = flat.shape[1] * flat.itemsize
     piece = max(1, min(flat.shape[1], _PIECE // flat.itemsize))
@@ -78,13 +78,13 @@ def _copies(samples: Samples, index: torch.Tensor, positions: Iterable[int]) -> 
     def whole(position: int) -> bytes:
         return hashlib.blake2b(flat[numbers[position]].data, digest_size=16).digest()
 
-    groups = _alike(positions, middle)
+    groups = _group_by(positions, middle)
     if size <= _PIECE:
         return groups
-    return [copies for group in groups for copies in _alike(group, whole)]
+    return [copies for group in groups for copies in _group_by(group, whole)]
 
 
-def _alike(positions: Iterable[int], key: Callable[[int], Any]) -> list[list[int]]:
+def _group_by(positions: Iterable[int], key: Callable[[int], Any]) -> list[list[int]]:
     groups: dict[Any, list[int]] = defaultdict(list)
     for position in positions:
         groups[key(position)].append(position)

@@ -240,8 +240,6 @@ def _refuse_size(name: str, options: Knobs, count: int) -> None:
 
 def _size(name: str, options: Knobs, total: int, *, least: int) -> int:
     value = options[name]
-    if isinstance(value, float) and not 0.0 <= value < 1.0:
-        raise ValueError(f"dataset.{name} is {value}; a fraction must be at least 0 and below 1.")
     size = round(value * total) if isinstance(value, float) else int(value)
     if size < least:
         raise ValueError(f"dataset.{name} is {value}, which gives {size} of {total} samples.")
@@ -304,8 +302,6 @@ def _subset(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tens
                 f"dataset.train_per_class is {per_class}, but the data set has {pool.target} to "
                 "predict, not classes; use dataset.fraction to keep some training samples."
             )
-        if per_class < 1:
-            raise ValueError(f"dataset.train_per_class is {per_class}; it must be at least 1.")
         for name, samples in zip(classes, rest, strict=True):
             if len(samples) < per_class:
                 raise ValueError(
@@ -314,7 +310,5 @@ def _subset(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tens
                 )
         return [samples[:per_class] for samples in rest]
     if fraction is not None:
-        if not 0.0 < fraction <= 1.0:
-            raise ValueError(f"dataset.fraction is {fraction}; it must be above 0 and at most 1.")
         return [samples[: max(1, round(fraction * len(samples)))] for samples in rest]
     return rest

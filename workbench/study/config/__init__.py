@@ -168,7 +168,7 @@ class _Reader:
     def _model(self, model: type[M], key: str, value: Knobs) -> M:
         found = read(model, value)[1]
         self._document.add_flaws((key,), found)
-        return _sound(model, value, found)
+        return _valid_part(model, value, found)
 
     def _recipe(self, written: Knobs) -> Knobs:
         """The recipe without dotted paths: each as the nested keys that it stands for."""
@@ -203,7 +203,7 @@ class _Reader:
             self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
         elif search.get(wanted) is None and not any(flaw.loc == (wanted,) for flaw in found):
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
-        return _sound(Search, search, found)
+        return _valid_part(Search, search, found)
 
     def _objective(self, written: Knobs, recipe: Knobs) -> Objective:
         block = self._model(ObjectiveKnobs, "objective", written)
@@ -272,7 +272,7 @@ class _Reader:
             )
 
 
-def _sound(model: type[M], value: Knobs, found: Sequence[Flaw]) -> M:
+def _valid_part(model: type[M], value: Knobs, found: Sequence[Flaw]) -> M:
     """A block without its flawed keys, so that the others are checked all the same."""
     flawed = {flaw.loc[0] for flaw in found if flaw.loc}
     block, _ = read(model, {key: item for key, item in value.items() if key not in flawed})

@@ -82,7 +82,7 @@ class FactorBlocks:
                 self._not_a_knob(place, name, f"a mapping of knobs, because {name} is none", value)
                 continue
             places = {path: place if knob else (*place, path) for path in bundle}
-            if not sum(self._flawed(places[path], path, bundle[path]) for path in bundle):
+            if not sum(self._has_flaws(places[path], path, bundle[path]) for path in bundle):
                 phases = frozenset(phases_in(bundle))
                 levels.append(Level(label=word, knobs=self._leaves(bundle), phases=phases))
         return tuple(levels)
@@ -102,7 +102,7 @@ class FactorBlocks:
         else:
             self._document.add(at, found, expected, near)
 
-    def _flawed(self, at: Location, path: str, value: object) -> bool:
+    def _has_flaws(self, at: Location, path: str, value: object) -> bool:
         """Note what is wrong with a knob's value; whether anything is."""
         if not self._is_knob(path):
             phases = f"; or PHASE.KNOB ({one_of(self._phases)})" if self._phases else ""
@@ -199,7 +199,7 @@ class FactorBlocks:
             valid = known[name]
             for value, word in zip(values, read[name], strict=True):
                 if valid is None:
-                    self._flawed(place, name, value)
+                    self._has_flaws(place, name, value)
                 elif word not in valid:
                     self._document.add(place, word, *choice(word, valid))
         return read
@@ -226,10 +226,10 @@ class FactorBlocks:
         written, found = read(schema.Range, entry)
         self._document.add_flaws(at, found)
         if not self._is_knob(knob):
-            self._flawed(at, knob, None)
+            self._has_flaws(at, knob, None)
         if written is None or not self._is_knob(knob):
             return None
-        if sum(self._flawed((*at, end), knob, getattr(written, end)) for end in ("low", "high")):
+        if sum(self._has_flaws((*at, end), knob, getattr(written, end)) for end in ("low", "high")):
             return None
         whole = isinstance(written.low, int) and isinstance(written.high, int)
         # Options of a user's own training have no declared types: whole ends are taken as written.

@@ -57,25 +57,25 @@ def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
         without: Blocks in which something is wrong already. What rests on one of them is left out:
             it might only follow from that.
     """
-    made_of = {"compare"} if "compare" in config.document.content else {"tune"}
-    if _too_many(config):
+    of_factors = {"compare"} if "compare" in config.document.content else {"tune"}
+    if _exceeds_limits(config):
         return
     every = {"recipe", "compare", "tune"}
     checks: tuple[tuple[set[str], Callable[[StudyConfig], None]], ...] = (
-        (made_of, _names),
-        (every, _fitting),
-        (every, _phases),
-        (every | {"objective"}, _losses),
-        ({"compare", "tune"}, _enqueued),
-        (set(), _contrasted),
-        (made_of, _confirmed),
+        (of_factors, _check_names),
+        (every, _check_recipes),
+        (every, _check_phases),
+        (every | {"objective"}, _check_losses),
+        ({"compare", "tune"}, _check_enqueue),
+        (set(), _check_contrast),
+        (of_factors, _check_confirm),
     )
-    for needs, look in checks:
+    for needs, run in checks:
         if needs.isdisjoint(without):
-            look(config)
+            run(config)
 
 
-def _too_many(config: StudyConfig) -> bool:
+def _exceeds_limits(config: StudyConfig) -> bool:
     """Whether there are more strategies or trials than anyone means, found without making them."""
     if config.balanced:
         strategies = math.prod(len(factor.levels) for factor in config.compare)
@@ -98,7 +98,7 @@ def _too_many(config: StudyConfig) -> bool:
     return trials > MOST_TRIALS
 
 
-def _names(config: StudyConfig) -> None:
+def _check_names(config: StudyConfig) -> None:
     """Labels must tell strategies apart, and name folders."""
     names: set[str] = set()
     for strategy in config.strategies:
@@ -122,7 +122,7 @@ def _levels(config: StudyConfig, strategy: Strategy) -> list[tuple[Location, Lev
     ]
 
 
-def _fitting(config: StudyConfig) -> None:
+def _check_recipes(config: StudyConfig) -> None:
     """What a strategy's levels set must fit what the recipe says, and nothing may lack."""
     tuned = {path for t in config.tune for level in levels_of(t).values() for path in level.knobs}
     tuned |= {t.knob for t in config.tune if not levels_of(t)}
@@ -146,7 +146,7 @@ def _fitting(config: StudyConfig) -> None:
             config.document.add(("recipe",), Words(found), "trial: {name: FILE.py:NAME}")
 
 
-def _phases(config: StudyConfig) -> None:
+def _check_phases(config: StudyConfig) -> None:
     """Refuse knobs of a phase that a strategy does not have."""
     every = phases_below(config.document.content).keys()
     recipe = config.document.content["recipe"] or {}
@@ -177,7 +177,7 @@ def _phases(config: StudyConfig) -> None:
         config.document.add(place, Words(f"no phase {phase} in {some}"), expected)
 
 
-def _losses(config: StudyConfig) -> None:
+def _check_losses(config: StudyConfig) -> None:
     """Refuse a loss as the objective where its meaning is compared or tuned.
 
     Losses of different tasks, weights or smoothing are different quantities: the smallest would
@@ -225,7 +225,7 @@ def _comparable(config: StudyConfig, differs: str) -> str:
     return f"objective: {{metric: validation/{entry.objective}}}"
 
 
-def _enqueued(config: StudyConfig) -> None:
+def _check_enqueue(config: StudyConfig) -> None:
     """Every enqueued value must be one that a trial may have."""
     factors = {factor.name: factor for factor in config.compare}
     tuned = {item.knob: item for item in config.tune}
@@ -246,28 +246,28 @@ def _enqueued(config: StudyConfig) -> None:
                 config.document.add(at, value, f"a value that tune.{name} may take")
 
 
-def _contrasted(config: StudyConfig) -> None:
+def _check_contrast(config: StudyConfig) -> None:
     """What is compared must be a factor by its name, whatever its levels are."""
     written = config.document.content.get("compare")
     factors = list(written) if isinstance(written, dict) else []
-    _named(config, "contrast", config.confirm.contrast, ["all", "baseline", *factors])
+    _check_name(config, "contrast", config.confirm.contrast, ["all", "baseline", *factors])
 
 
-def _named(config: StudyConfig, key: str, value: str | None, valid: Sequence[str]) -> None:
+def _check_name(config: StudyConfig, key: str, value: str | None, valid: Sequence[str]) -> None:
     if value is not None and value not in valid:
         config.document.add(("confirm", key), value, *choice(value, valid))
 
 
-def _confirmed(config: StudyConfig) -> None:
+def _check_confirm(config: StudyConfig) -> None:
     """``confirm`` must speak of strategies that there are, and of enough of them."""
     names = [strategy.name for strategy in config.strategies]
-    _named(config, "baseline", config.confirm.baseline, [BASELINE, *names])
+    _check_name(config, "baseline", config.confirm.baseline, [BASELINE, *names])
     if BASELINE in names:
         expected = (
             f"labels that name no strategy {BASELINE}: so the confirmation's baseline is called"
         )
         config.document.add((config.factor_block,), BASELINE, expected)
-    _finalists(config, len(names))
+    _check_finalists(config, len(names))
     factors = {factor.name: factor for factor in config.compare}
     factor = factors.get(config.confirm.contrast or "")
     if factor is not None and len(factor.levels) < 2:
@@ -275,7 +275,7 @@ def _confirmed(config: StudyConfig) -> None:
         config.document.add(("confirm", "contrast"), found, "a factor of two levels or more")
 
 
-def _finalists(config: StudyConfig, strategies: int) -> None:
+def _check_finalists(config: StudyConfig, strategies: int) -> None:
     """A factor's levels are met by all strategies or by none: finalists are only some of them."""
     count, at = config.confirm.finalists, ("confirm", "finalists")
     if count is None:

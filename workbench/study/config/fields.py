@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 
 from workbench import usercode
-from workbench.messages import nearest
+from workbench.messages import listed, nearest
+from workbench.record.knob import FromZero
 from workbench.record.strategy import Knobs
-from workbench.study.config.problems import mismatch, one_of
+from workbench.study.config.problems import mismatch
 
-# As many names of one family as a message lists.
-_MANY = 6
+# Names of a catalogue in a message.
+_SHOWN = 20
 # Beside a catalogue's names a user's own code may stand.
 OWN = ", or your own FILE.py:NAME"
 
@@ -82,26 +83,14 @@ def entry_of(
     def check(value: object) -> object:
         if value not in names and not (isinstance(value, str) and known(value)):
             near = nearest(value, names)
-            raise mismatch("" if near else _families(catalogue) + (OWN if own else ""), near)
+            raise mismatch(
+                "" if near else f"one of {listed(names, _SHOWN)}{OWN if own else ''}", near
+            )
         return value
 
     # An editor offers the names; those of a hub or of a user's own code cannot be listed.
     offered = names_of(names)
     return BeforeValidator(check, json_schema_input_type=offered | str if own else offered)
-
-
-def _families(catalogue: Iterable[str]) -> str:
-    """The names of a catalogue; of many names that one file makes, the first ones and how many."""
-    makers: dict[object, list[str]] = {}
-    for name in catalogue:
-        entry = catalogue[name] if isinstance(catalogue, Mapping) else None
-        maker = getattr(entry, "build", None) or getattr(entry, "read", None)
-        makers.setdefault(maker or name, []).append(name)
-    shown: list[str] = []
-    for names in makers.values():
-        few = len(names) <= _MANY
-        shown += names if few else [*names[:_MANY], f"... ({len(names)} like these)"]
-    return one_of(shown)
 
 
 def _name_alone(value: object) -> object:
@@ -168,9 +157,6 @@ def _number(value: object) -> object:
     return value
 
 
-FromZero = Annotated[int, Field(ge=0)]
-FromOne = Annotated[int, Field(ge=1)]
-FromTwo = Annotated[int, Field(ge=2)]
 # Stays the whole number that it was written as, which a field of type float would not.
 Number = Annotated[float | int, BeforeValidator(_number, json_schema_input_type=float)]
 Written = Annotated[str, Field(pattern=r"\.py:")]

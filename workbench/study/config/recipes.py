@@ -39,14 +39,16 @@ def recipe_flaws(knobs: Knobs) -> list[Flaw]:
         name = getattr(named, "name", None)
         entries = [entry_of(name)] if name else list(catalogue.values())
         known: dict[str, Any] = {}
-        for entry in entries:
-            if entry is None or entry.options is None:
-                break  # The user's own code knows its options.
-            known |= {**(common_options(entry) if block == "dataset" else {}), **entry.options}
-        else:
-            owner = f"{block} {name}" if name else block
-            valid = [*type(named).model_fields, *known]
-            found += _option_flaws((block,), named.options, known, valid, owner)
+        for entry in filter(None, entries):
+            known |= common_options(entry) if block == "dataset" else {}
+            known |= entry.options or {}
+        options = named.options
+        if any(entry is None or entry.options is None for entry in entries):
+            # The user's own code knows its other options.
+            options = {key: value for key, value in options.items() if key in known}
+        owner = f"{block} {name}" if name else block
+        valid = [*type(named).model_fields, *known]
+        found += _option_flaws((block,), options, known, valid, owner)
     for index, step in enumerate(recipe.augmentation):
         found += _augmentation_flaws(index, step)
     return found

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from workbench.record.knob import Knob
-from workbench.study.config.fields import FromOne, FromTwo, FromZero
+from workbench.record.knob import FromOne, FromTwo, FromZero, Knob
 
 GRID_POINTS = 5
 _QUARTER = "by default a quarter of a group's trials, at least 3."
