@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.planted import describe
+from tests.support.searched import describe
 from workbench.tracker import store, view
 
 
