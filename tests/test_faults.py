@@ -211,12 +211,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-# A training that, once, writes to a file that a note names until its disk is full.
+# A training that, once, writes to a file that a note names until its disk is full. It shortens the
+# pauses in which its worker waits for room.
 FILLING = "import pathlib\nNOTE = pathlib.Path(__file__).with_name('full')\n" + OWN.replace(
     "        module.train()\n",
     "        if epoch == 2 and NOTE.exists():\n"
     "            ballast = pathlib.Path(NOTE.read_text())\n"
     "            NOTE.unlink()\n"
+    "            from workbench.trial import run\n"
+    "            run.DISK_PAUSES = (0.1,)\n"
     "            with ballast.open('wb', buffering=0) as stream:\n"
     "                while True:\n"
     "                    stream.write(bytes(1 << 20))\n"
