@@ -144,6 +144,10 @@ def test_the_parent_run_holds_what_a_reader_needs_to_repeat_the_study(
     environment = json.loads((folder / "environment.json").read_text())
     assert {"torch", "optuna", "mlflow"} <= set(environment["packages"])
     note = parent.data.tags["mlflow.note.content"]
+    trials = [run for run in runs_of(home, "tiny") if "mlflow.parentRunId" in run.data.tags]
+    best = max(run.data.metrics.get("objective", 0.0) for run in trials)
+    assert parent.data.metrics == {"study/trials": len(trials), "study/best": best}
+    assert parent.data.tags["workbench.verdict"] == "EXPLORATORY"
     assert all(name in note for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all"))
     report = {item.path for item in client.list_artifacts(parent.info.run_id, "report")}
     assert "report/index.html" in report

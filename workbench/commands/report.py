@@ -100,9 +100,9 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
             written, study, content = _write(tracker, name, directory, folder, venue, file, notes)
-            for run_id in parents(study):
+            for run_id in _parents(study):
                 tracker.log_report(run_id, folder, only=writing.CONTENTS)
-                tracker.describe(run_id, report.markdown_summary(content))
+            describe(tracker, study, content)
             if kept:
                 keep_verdict(directory, content)
             return written
@@ -228,7 +228,24 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
         browse.keep_verdict(directory, VerdictSummary(**verdict, **of))
 
 
-def parents(study: StoredStudy) -> list[str]:
+def describe(tracker: Tracker, study: StoredStudy, content: Mapping[str, Any]) -> None:
+    """Show summary, verdict, best value and number of trials on a study's parent runs.
+
+    Args:
+        tracker: Of the home.
+        study: As MLflow has it.
+        content: Of report.json.
+    """
+    note, top = report.markdown_summary(content), content["top"]
+    numbers = {"study/trials": float(content["progress"]["done"])}
+    if top is not None and top["value"] is not None:
+        numbers["study/best"] = top["value"]
+    for run_id in _parents(study):
+        tags = {"workbench.verdict": content["verdict"]["heading"]}
+        tracker.describe(run_id, note, tags=tags, numbers=numbers)
+
+
+def _parents(study: StoredStudy) -> list[str]:
     """The run of the search and that of the confirmation, as far as they exist."""
     found = [study.parent_run_id, study.parents.get("confirmation")]
     return list(dict.fromkeys(run_id for run_id in found if run_id))

@@ -284,7 +284,5 @@ def describe(study: Study, tracker: Tracker) -> None:
     if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material, figures=False)
-    note = report.markdown_summary(summary)
-    for run_id in publish.parents(material.study):
-        tracker.describe(run_id, note)
+    publish.describe(tracker, material.study, summary)
     publish.keep_verdict(study.directory, summary)

@@ -15,7 +15,7 @@ from workbench.record import State, TrialDirectory
 from workbench.record.files import holder, is_temporary
 from workbench.tracker import entry, reader
 from workbench.tracker.connection import Connection
-from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
+from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry, Point
 from workbench.tracker.params import param_text, tag_text, valid_name
 from workbench.tracker.stored_run import Run
 from workbench.tracker.stored_study import StoredStudy
@@ -89,10 +89,31 @@ class Tracker(Connection):
         with self._writing_run(run_id) as run:
             self._client.set_status(run, status, record.now())
 
-    def describe(self, run_id: str, markdown: str) -> None:
-        """Show a text on a run's page, cut at a line break where MLflow takes no more."""
+    def describe(
+        self,
+        run_id: str,
+        markdown: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        """Show a text on a run's page, cut at a line break where MLflow takes no more.
+
+        Args:
+            run_id: Of the run.
+            markdown: The text.
+            tags: More tags.
+            numbers: Metrics of the run as a whole; only those that have changed are logged.
+        """
         with self._writing_run(run_id) as run:
-            self._client.write(run, tags={NOTE: tag_text(markdown)})
+            changed = {k: v for k, v in (numbers or {}).items() if run.metrics.get(k) != v}
+            now = record.now()
+            self._client.write(
+                run,
+                tags={NOTE: tag_text(markdown), **(tags or {})},
+                points=[Point(name, value, now, 0) for name, value in changed.items()],
+            )
+            run.metrics.update(changed)
 
     def log_report(self, run_id: str, folder: Path, only: Collection[str] | None = None) -> None:
         """Store a report below ``report/`` of a run, in place of the one before.

@@ -16,7 +16,8 @@ from workbench.tracker.stored_study import StoredStudy
 # Sections of the charts by the prefix of their metrics: curves first. Numbers of a whole trial,
 # which would be charts of single points, are folded.
 _SEARCH = "Search"
-_OPEN, _FOLDED = (_SEARCH, "validation"), ("train", "test", "Model metrics", "trial", "parameters")
+_OPEN = (_SEARCH, "validation")
+_FOLDED = ("train", "test", "Model metrics", "trial", "parameters", "study")
 _FOLDED_BEST = ("best", "best/train", "best/validation")
 _MOST_KNOBS = 6
 
@@ -36,6 +37,7 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
             "attributes.`Duration`",
             "tags.`workbench.state`",
             "tags.`workbench.reason`",
+            "tags.`workbench.verdict`",
         ],
         # The best first, instead of parents whose trials are hidden below them.
         "orderByKey": "metrics.`objective`",
