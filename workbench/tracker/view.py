@@ -26,6 +26,9 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
     """The tags of a study's experiment."""
     tuned = dict.fromkeys(entry.knob for entry in study.tune)
     knobs = [valid_name(knob) for knob in dict.fromkeys([*study.factors, *tuned])][:_MOST_KNOBS]
+    # MLflow leaves runs out of a chart that lack one of its settings.
+    everywhere = {valid_name(entry.knob) for entry in study.tune if not entry.when}
+    charted = [knob for knob in knobs if knob in study.factors or knob in everywhere]
     tested = study.objective.tested
     view = {
         "selectedColumns": [
@@ -47,7 +50,7 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
             *(_section(name, unfolded=True) for name in _OPEN),
             *(_section(name, unfolded=False) for name in (*_FOLDED, *_FOLDED_BEST)),
         ],
-        "compareRunCharts": [_parallel_coordinates(knobs)],
+        "compareRunCharts": [_parallel_coordinates(charted)],
     }
     return {f"mlflow.sharedViewState.{VIEW}": json.dumps(view), NOTE: study.question}
 
