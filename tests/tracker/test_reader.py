@@ -320,6 +320,8 @@ def test_predictions_are_the_numbers_of_the_completed_runs_asked_for(home: Path)
         mirrored(1, None, **numbers),
         mirrored(2, made.tested(), target=["a", "b"], predicted=["a", "a"]),
         mirrored(3, made.tested(), target_a=[True, False], predicted_a=[True, True]),
+        # Of a task of the user whose outputs have another shape.
+        mirrored(5, made.tested(), target_a=[1.0, 2.0], output_0=[1.0, 2.0]),
     ]
     mirrored(4, made.tested(), **numbers)
     with tracker.reading(made.STUDY) as stored:

@@ -154,8 +154,12 @@ class Reading:
                 found = self._predicted(
                     run, lambda name: name.startswith(("target/", "predicted/"))
                 )
-                names = [name.removeprefix("target/") for name in found if name[:7] == "target/"]
-                pairs = {n: (found[f"target/{n}"], found[f"predicted/{n}"]) for n in names}
+                names = [name.removeprefix("predicted/") for name in found]
+                pairs = {
+                    n: (found[f"target/{n}"], found[f"predicted/{n}"])
+                    for n in names
+                    if {f"target/{n}", f"predicted/{n}"} <= found.keys()
+                }
                 # Of labels, these are true or false.
                 if pairs and all(isinstance(v, float) for v, *_ in found.values()):
                     by_run[run.run_id] = pairs
