@@ -57,10 +57,10 @@ def summarize(findings: Findings) -> Predictions:
     if not shown:
         raise LeftOut("The first run of no strategy was tested.")
     column, *others = first[shown[0].name]
-    panels = [
-        Panel(arm.name, *(_some(values) for values in first[arm.name][column]), arm.colour)
-        for arm in shown[:_MOST_PANELS]
-    ]
+    panels = []
+    for arm in shown[:_MOST_PANELS]:
+        true, predicted = first[arm.name][column]
+        panels.append(Panel(arm.name, _some(true), _some(predicted), arm.colour))
     samples = len(first[shown[0].name][column][0])
     more = tuple(arm.name for arm in shown[_MOST_PANELS:])
     return Predictions(column, samples, tuple(panels), tuple(others), more)
