@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.confirmed import THREE
-from tests.support.pictured import findings
+from tests.support.pictured import findings, with_predictions
 from workbench.plotting import style
 from workbench.report.figures import (
     Findings,
@@ -19,6 +19,7 @@ from workbench.report.figures import (
     cost_quality,
     forest,
     learning_curves,
+    predicted_against_true,
 )
 from workbench.report.figures import sides as sides_of
 from workbench.report.results import ArmResult
@@ -362,3 +363,23 @@ def test_a_comparison_seen_twice_from_the_other_side_is_itself() -> None:
         assert other.improvement.estimate == pytest.approx(1 - pair.improvement.estimate)
         again = other.flipped()
         assert again.difference == pair.difference and again.dz == pair.dz
+
+
+def test_predicted_numbers_are_those_of_each_arms_first_seed_in_the_reports_order() -> None:
+    found = with_predictions(three(), samples=601)
+    numbers = predicted_against_true.summarize(found)
+    assert found.confirmation is not None
+    assert [panel.name for panel in numbers.panels] == [a.name for a in found.confirmation.arms]
+    third = numbers.panels[2]
+    assert third.predicted == tuple(value + 6.0 for value in third.true)
+    # Every third sample, the same for all arms.
+    assert numbers.samples == 601 and third.true == tuple(float(n) for n in range(0, 601, 3))
+    caption = predicted_against_true.caption(numbers)
+    assert "n = 601 test samples" in caption and "201 evenly chosen samples are drawn" in caption
+
+
+def test_predictions_of_classes_or_of_an_unfinished_confirmation_are_not_drawn() -> None:
+    with pytest.raises(LeftOut, match="No tested model predicts numbers"):
+        predicted_against_true.summarize(three())
+    with pytest.raises(LeftOut, match="unfinished"):
+        predicted_against_true.summarize(with_predictions(three(ended=8)))

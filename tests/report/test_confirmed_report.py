@@ -480,12 +480,12 @@ def test_every_value_stands_beside_its_run(page: str, summary: dict[str, Any]) -
     for arm in summary["confirmation"]["arms"]:
         for run in arm["runs"]:
             shown = templates.number(run["value"])
-            assert re.search(rf">{shown} <code title=\"{run['run_id']}\">", page)
+            assert re.search(rf">{shown} <a[^>]*><code title=\"{run['run_id']}\">", page)
             assert f"{shown} ({run['run_id']})" in text
     for row in summary["confirmation"]["selection"]:
         assert len(row["run_ids"]) == 3
         for run_id, value in zip(row["run_ids"], row["values"], strict=True):
-            assert re.search(rf"{templates.number(value)} <code title=\"{run_id}\">", page)
+            assert re.search(rf"{templates.number(value)} <a[^>]*><code title=\"{run_id}\">", page)
 
 
 def test_runs_are_linked_where_a_server_can_show_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import json
 import random
 import re
@@ -21,9 +22,11 @@ import pytest
 from tests.support.pages import FORBIDDEN, Page, files
 from tests.support.searched import HOSTILE, describe, described, joint, realistic, row, runs
 from workbench import report
+from workbench.cli import app
 from workbench.report import Material, templates, writing
 from workbench.report.figures import FIGURES
 from workbench.report.writing import CONTENTS
+from workbench.tracker.store import PORT
 from workbench.tracker.stored_study import read
 
 
@@ -516,7 +519,8 @@ def test_the_page_is_well_formed_and_loads_nothing(written: Path, hostile: Path)
             assert tag not in {"link", "iframe", "object", "embed", "img", "base", "form"}
             assert not {"src", "srcset", "action", "background"} & attributes.keys()
             for name in ("href", "xlink:href"):
-                assert (attributes.get(name) or "#").startswith("#")
+                # Of a store without a server: to the one that ``workbench ui`` starts.
+                assert (attributes.get(name) or "#").startswith(("#", "http://127.0.0.1:5000/#/"))
             assert not [name for name in attributes if name.startswith("on")]
         assert not re.search(r"@import|url\((?!#)", text)
 
@@ -541,21 +545,22 @@ def test_every_hostile_text_is_shown_as_text(hostile: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "linked"),
+    ("uri", "server"),
     [
-        ("https://mlflow.example.org/", True),
-        ("http://127.0.0.1:5000", True),
-        ("sqlite:////home/me/mlflow.db", False),
-        ("javascript:alert(1)//", False),
+        ("https://mlflow.example.org/", "https://mlflow.example.org"),
+        ("http://127.0.0.1:5001", "http://127.0.0.1:5001"),
+        ("sqlite:////home/me/mlflow.db", "http://127.0.0.1:5000"),
+        ("javascript:alert(1)//", "http://127.0.0.1:5000"),
     ],
 )
-def test_runs_are_linked_only_where_a_server_can_show_them(uri: str, linked: bool) -> None:
+def test_runs_link_to_their_server_or_to_the_one_that_the_ui_starts(uri: str, server: str) -> None:
     rows = [row("sgd-0", 0, 0.5, run_id="a/b c")]
     text = templates.html(summarize(rows, tracking_uri=uri), dict.fromkeys(FIGURES, ""))
     links = [a["href"] for tag, a in Page(text).elements if tag == "a" and a.get("href")]
     outside = {link for link in links if link and not link.startswith("#")}
-    found = {f"{uri.rstrip('/')}/#/experiments/1/runs/a%2Fb%20c"} if linked else set()
-    assert outside == found
+    assert outside == {f"{server}/#/experiments/1/runs/a%2Fb%20c"}
+    assert ("workbench ui digits" in text) == (server == "http://127.0.0.1:5000")
+    assert inspect.signature(app.ui).parameters["port"].default == PORT
 
 
 @pytest.mark.parametrize(
@@ -616,7 +621,7 @@ def test_every_best_value_stands_beside_its_run(written: Path) -> None:
     for item in summary["strategies"]:
         number, run = f"{item['best']['value']:.4f}", item["best"]["run_id"]
         within = item["best"]["trial"].removeprefix(f"{item['name']}/")
-        assert re.search(rf">{number}</td>\s*<td[^>]*>{within} .{{0,40}}{run}", page)
+        assert re.search(rf">{number}</td>\s*<td[^>]*>{within} .{{0,130}}{run}", page)
         assert re.search(rf"\| {number} \| {item['best']['trial']} \| {run} \|", text)
 
 

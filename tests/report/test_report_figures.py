@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from tests.support.confirmed import THREE
 from tests.support.pictured import findings as pictured
-from tests.support.pictured import numbers_of, of_random_search
+from tests.support.pictured import numbers_of, of_random_search, with_predictions
 from tests.support.searched import HOSTILE, respelled
 from workbench.plotting import lettering, saving, style, venues
 from workbench.report import templates
@@ -114,6 +114,8 @@ def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
     # The first is in no font that is shipped, and the second no formula that could be set.
     whole = pictured() if name == "interaction" else findings()
     hostile = renamed(whole, {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
+    if name == "predicted_against_true":
+        hostile = with_predictions(hostile)
     figure = load(name)
     numbers = figure.summarize(of_random_search(hostile) if name == "expected_maximum" else hostile)
     svg = saving.inline_svg(figure.draw(numbers), name, figure.caption(numbers))

@@ -294,6 +294,15 @@ def test_a_child_for_every_run_hangs_under_the_confirmation(story: Story) -> Non
         assert (folder / name).read_bytes() == (story.directory / name).read_bytes()
 
 
+def test_the_kept_model_of_each_arm_has_its_confusion_matrix_in_mlflow(story: Story) -> None:
+    drawn = set()
+    for run in runs_of(story.home, "tiny"):
+        uri = (run.info.artifact_uri or "").removeprefix("file://")
+        if run.data.tags.get("workbench.role") == "confirmation" and uri:
+            drawn |= {run.info.run_name.split()[0] for _ in Path(uri).glob("confusion_matrix.png")}
+    assert drawn == {f"{arm['name']}/000" for arm in story.selection["arms"]}
+
+
 def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
     never = Asked(False)
     again = confirmed("tiny", story.home, agree=never)

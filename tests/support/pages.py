@@ -8,7 +8,7 @@ from pathlib import Path
 FORBIDDEN = ("wins", "winner", "better", "best strategy is", "significant", "outperform")
 
 
-VOID = {"meta", "br", "use", "path", "rect"}
+VOID = {"meta", "br", "img", "use", "path", "rect"}
 
 
 def files(folder: Path) -> dict[str, bytes]:

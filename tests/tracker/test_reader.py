@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from tests.support import mlflow_home as made
@@ -297,6 +299,48 @@ def test_scores_are_those_of_completed_confirmation_runs_that_have_some(home: Pa
     assert scores(tracker) == {first: [1.0, 0.0, 1.0], second: [1.0, 1 / 3, 0.0]}
     moved = home.rename(home.with_name("moved"))
     assert set(scores(Tracker(moved))) == {first, second}
+
+
+def test_predictions_are_the_numbers_of_the_completed_runs_asked_for(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, "confirmation")
+
+    def mirrored(number: int, ended: Result | None, **columns: list[Any]) -> str:
+        directory = made.write(home, made.confirmation(number), ended=ended)
+        directory.artifacts.mkdir(exist_ok=True)
+        table = {name.replace("_", "/"): values for name, values in columns.items()}
+        pyarrow.parquet.write_table(
+            pyarrow.table(table), directory.artifacts / "predictions.parquet"
+        )
+        return tracker.mirror(directory, parent)
+
+    numbers: dict[str, list[Any]] = {"target_age": [1.0, 2.0], "predicted_age": [1.5, 2.5]}
+    asked = [
+        mirrored(0, made.tested(), **numbers),
+        mirrored(1, None, **numbers),
+        mirrored(2, made.tested(), target=["a", "b"], predicted=["a", "a"]),
+        mirrored(3, made.tested(), target_a=[True, False], predicted_a=[True, True]),
+        # Of a task of the user whose outputs have another shape.
+        mirrored(5, made.tested(), target_a=[1.0, 2.0], output_0=[1.0, 2.0]),
+    ]
+    mirrored(4, made.tested(), **numbers)
+    with tracker.reading(made.STUDY) as stored:
+        assert stored.predictions(asked) == {asked[0]: {"age": ([1.0, 2.0], [1.5, 2.5])}}
+
+
+def test_what_a_trial_left_about_its_mistakes_is_read_of_the_runs_asked_for(home: Path) -> None:
+    tracker = Tracker(home)
+    directory = made.write(home, ended=made.result(State.COMPLETE))
+    directory.artifacts.mkdir(exist_ok=True)
+    (directory.artifacts / "per_class.csv").write_text("class,f1,support\n5,0.75,60\n")
+    (directory.artifacts / "mistakes.json").write_text("[]")
+    (directory.artifacts / "confusion_matrix.png").write_bytes(b"png")
+    run_id = tracker.mirror(directory, made.parent_of(tracker))
+    with tracker.reading(made.STUDY) as stored:
+        assert stored.examined(["other"]) == {}
+        read = stored.examined([run_id])[run_id]
+    assert read.scores == ({"class": "5", "f1": "0.75", "support": "60"},)
+    assert read.pictures["confusion_matrix"] == b"png"
 
 
 def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:

@@ -277,17 +277,30 @@ class _Confirming:
                 tags=self._tags(source),
                 files=self._files,
                 note=note,
-                finish=lambda page: self._keep_choice(source, role, page),
+                finish=lambda page: self._finish(source, role, page),
             )
         finally:
             self._fresh += before - source.missing
         self._unsent = driven.page.unsent
         return driven.signal
 
-    def _keep_choice(self, source: Replicates, role: Role, page: ParentRun) -> None:
-        """Send a finished selection's choice to MLflow, even if the test is declined later."""
-        if role is Role.SELECTION and not source.missing:
-            study = self._study
+    def _finish(self, source: Replicates, role: Role, page: ParentRun) -> None:
+        """Send a finished selection's choice to MLflow, even if the test is declined later.
+
+        Of a finished confirmation: the pictures of the runs whose model is kept, as a search
+        draws those of its best trials.
+        """
+        if source.missing:
+            return
+        study = self._study
+        if role is Role.CONFIRMATION:
+            from workbench.trial import artifacts
+
+            for spec in source.kept:
+                directory = record.directory_of(study.directory, spec)
+                artifacts.draw_best(directory)
+                page.mirror.changed(directory)
+        else:
             selected = choose(study, self._plan)
             if selected.usable:
                 text = write_selection(selected, study.directory, study.file)

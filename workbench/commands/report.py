@@ -166,15 +166,20 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         study, trials = stored.study(), stored.trials()
         shown = [] if study.missing else _shown(study, trials)
         scores = stored.scores() if study.protocol else {}
+        first = [t.run_id for t in trials if t.role == Role.CONFIRMATION and t.number == 0]
+        predictions = stored.predictions(first) if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
-    first, second = (record.protocol_path(directory, look=look) for look in (1, 2))
+        examined = stored.examined(shown)
+    plan, second = (record.protocol_path(directory, look=look) for look in (1, 2))
     return report.Material(
         study=study,
         trials=trials,
         scores=scores,
+        predictions=predictions,
         histories=histories,
+        examined=examined,
         # A report compares both: a protocol that was edited after the runs is named.
-        protocol_on_disk=record.sha256_of(first) if study.protocol and first.is_file() else None,
+        protocol_on_disk=record.sha256_of(plan) if study.protocol and plan.is_file() else None,
         second_on_disk=record.sha256_of(second) if second.is_file() else None,
         tested_by_others=other_tests_of_same_samples(directory) if study.protocol else (),
         added=tuple(_added(tracker, study, directory)),

@@ -11,6 +11,7 @@ from workbench.record import Objective
 from workbench.report import wording
 from workbench.report.checks import Check
 from workbench.report.methods import Trained, UsedMethod
+from workbench.report.mistakes import StrategyMistakes
 from workbench.report.results import ConfirmationResult, Row
 from workbench.report.table import StrategyResult, TrialResult
 from workbench.report.templates import words
@@ -146,6 +147,7 @@ class Summary(Judged):
     warnings: int
     failures: tuple[TrialResult, ...]
     divergence: list[dict[str, Any]]
+    mistakes: tuple[StrategyMistakes, ...]
     importances: dict[str, Any] | None
     factors: Mapping[str, tuple[str, ...]]
     search_space: list[dict[str, Any]]

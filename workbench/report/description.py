@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from workbench.record import Role
 from workbench.report import methods
+from workbench.tracker.store import PORT
 from workbench.tracker.stored_study import Backbone, StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted
@@ -88,7 +89,9 @@ def provenance(
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
     experiment = study.experiment_id
     times = [trial.started for trial in rows if trial.started]
-    runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
+    served = parts.scheme in ("http", "https")
+    # Other stores are shown by ``workbench ui``.
+    server = shown.geturl().rstrip("/") if served else f"http://127.0.0.1:{PORT}"
     return {
         "code": code(study, trials),
         "damaged_checkpoints": sum(trial.damaged_checkpoints for trial in trials),
@@ -100,7 +103,8 @@ def provenance(
         "tracking_uri": shown.geturl() if parts.netloc else uri.partition("?")[0],
         "experiment_id": experiment,
         "parent_run_id": study.parent_run_id,
-        "run_address": runs if parts.scheme in ("http", "https") else None,
+        "served": served,
+        "run_address": f"{server}/#/experiments/{quote(str(experiment), safe='')}/runs/",
         "first_started": min(times, default=None),
         "last_started": max(times, default=None),
         "seconds": math.fsum(trial.seconds or 0.0 for trial in rows),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workbench.tracker.examined import Examined
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
 # Run id to metric to (epochs done, value), in the order of the epochs.
 Histories = Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
+
+# Run id to column to the true and the predicted number of each test sample.
+Predictions = Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +23,9 @@ class Material:
     Attributes:
         trials: Of every role: search, selection, confirmation, tries.
         scores: By run id, a score for each test example of a confirmation run.
+        predictions: Of the first seed of each arm, where the task predicts numbers.
         histories: Of some runs, by run id and metric.
+        examined: Of some runs, by run id, their mistakes on validation data.
         protocol_on_disk: SHA-256 of protocol.json in the study's folder now; None where this
             machine does not have the folder.
         second_on_disk: The same of protocol-2.json.
@@ -30,7 +36,9 @@ class Material:
     study: StoredStudy
     trials: tuple[TrialRun, ...]
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    predictions: Predictions = field(default_factory=dict)
     histories: Histories = field(default_factory=dict)
+    examined: Mapping[str, Examined] = field(default_factory=dict)
     protocol_on_disk: str | None = None
     second_on_disk: str | None = None
     tested_by_others: tuple[str, ...] = ()

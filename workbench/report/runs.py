@@ -135,8 +135,10 @@ def sealed(material: Material) -> Material:
         replace(run, test={}) if run.test and (not may_show or run.run_id in hidden) else run
         for run in material.trials
     )
-    scores = {run: kept for run, kept in material.scores.items() if may_show and run not in hidden}
-    return replace(material, trials=trials, scores=scores)
+    shown = {run.run_id for run in material.trials if may_show and run.run_id not in hidden}
+    scores = {run: kept for run, kept in material.scores.items() if run in shown}
+    predictions = {run: kept for run, kept in material.predictions.items() if run in shown}
+    return replace(material, trials=trials, scores=scores, predictions=predictions)
 
 
 def unplanned(material: Material) -> int:

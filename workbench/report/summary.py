@@ -18,6 +18,7 @@ from workbench.report import (
     description,
     evidence,
     methods,
+    mistakes,
     runs,
     table,
     wording,
@@ -98,6 +99,7 @@ def compose(material: Material, *, figures: bool = True) -> Composed:
         confirmation=result,
         verdict=verdict,
         histories={key: h for each in (material, *parts) for key, h in each.histories.items()},
+        predictions={key: p for each in (material, *parts) for key, p in each.predictions.items()},
         source=training.source,
     )
     shows_tests = result is not None and result.finished
@@ -143,6 +145,12 @@ def compose(material: Material, *, figures: bool = True) -> Composed:
         warnings=sum(check.status == "warning" for check in checks),
         failures=tuple(table.describe(t) for t in trials if t.state == State.FAILED),
         divergence=table.divergence(trials),
+        mistakes=mistakes.summarize(
+            study,
+            searched,
+            result,
+            {run_id: one for each in (material, *parts) for run_id, one in each.examined.items()},
+        ),
         importances=_importances(numbers.get("importances")),
         factors=study.factors,
         search_space=description.search_space(study),

@@ -58,6 +58,13 @@ def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
             )
             for entry in summary.figures
         }
+        pictures |= {
+            f"{own.run_id}/{name}": templates.source(png)
+            for each in (composed.material, *composed.material.added)
+            for own in summary.mistakes
+            if own.run_id in each.examined
+            for name, png in each.examined[own.run_id].pictures.items()
+        }
         write_files({"index.html": templates.html(content, pictures)}, new)
     return folder.resolve() / "index.html"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from workbench.messages import did_you_mean
 from workbench.record import STUDY_NAME, Role, State, experiment_of
 from workbench.record.files import sha256_of
-from workbench.tracker import stored_study, trial_run
+from workbench.tracker import examined, stored_study, trial_run
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, PROTOCOL, PROTOCOL_2, STATE
 from workbench.tracker.params import valid_name
@@ -25,6 +25,12 @@ from workbench.tracker.stored_study import SecondLook, StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
 PREDICTIONS = "predictions.parquet"
+_EXAMINED = (
+    "per_class.csv",
+    "mistakes.json",
+    "mistakes.html",
+    *(f"{name}.png" for name in examined.PICTURES),
+)
 
 
 class UnknownStudy(LookupError):
@@ -127,24 +133,80 @@ class Reading:
         Raises:
             StoreError: A table of predictions cannot be read.
         """
+        columns = {
+            run.run_id: self._predicted(run, lambda name: name == "score") for run in self._tested()
+        }
+        return {run_id: found["score"] for run_id, found in columns.items() if found}
+
+    def predictions(
+        self, run_ids: Collection[str]
+    ) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
+        """True and predicted numbers of the test samples, by run id and column.
+
+        Runs of a task that predicts no numbers are left out.
+
+        Raises:
+            StoreError: A table of predictions cannot be read.
+        """
+        by_run = {}
+        for run in self._tested():
+            if run.run_id in run_ids:
+                found = self._predicted(
+                    run, lambda name: name.startswith(("target/", "predicted/"))
+                )
+                names = [name.removeprefix("predicted/") for name in found]
+                pairs = {
+                    n: (found[f"target/{n}"], found[f"predicted/{n}"])
+                    for n in names
+                    if {f"target/{n}", f"predicted/{n}"} <= found.keys()
+                }
+                # Of labels, these are true or false.
+                if pairs and all(isinstance(v, float) for v, *_ in found.values()):
+                    by_run[run.run_id] = pairs
+        return by_run
+
+    def _tested(self) -> list[Run]:
+        """The completed runs of the confirmation."""
+        return [
+            run
+            for run in self._of_trials()
+            if run.tags.get("workbench.role") == Role.CONFIRMATION
+            and run.tags.get(STATE) == State.COMPLETE
+        ]
+
+    def _predicted(self, run: Run, wanted: Callable[[str], bool]) -> dict[str, list[float]]:
+        """Some columns of a run's table of predictions; none where it has no table."""
         import pyarrow
         import pyarrow.parquet
 
+        path = self._client.file(run, PREDICTIONS)
+        content = _content(path)
+        if content is None:
+            return {}
+        try:
+            file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+            names = [name for name in file.schema_arrow.names if wanted(name)]
+            found: dict[str, list[float]] = file.read(columns=names).to_pydict()
+            return found
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(path, self._name, error) from error
+
+    def examined(self, run_ids: Collection[str]) -> dict[str, examined.Examined]:
+        """What the artifacts of some runs say about their mistakes on validation data, by run id.
+
+        Raises:
+            StoreError: One of them is damaged.
+        """
         by_run = {}
         for run in self._of_trials():
-            tested = run.tags.get("workbench.role") == Role.CONFIRMATION
-            if not tested or run.tags.get(STATE) != State.COMPLETE:
+            if run.run_id not in run_ids:
                 continue
-            path = self._client.file(run, PREDICTIONS)
-            content = _content(path)
-            if content is None:
-                continue
+            paths = {name: self._client.file(run, name) for name in _EXAMINED}
+            files = {name: c for name, path in paths.items() if (c := _content(path)) is not None}
             try:
-                file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-                if "score" in file.schema_arrow.names:
-                    by_run[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
-            except (pyarrow.ArrowException, OSError) as error:
-                raise _damaged(path, self._name, error) from error
+                by_run[run.run_id] = examined.read(files)
+            except (ValueError, TypeError) as error:
+                raise _damaged(paths["mistakes.json"], self._name, error) from error
         return by_run
 
     def histories(

@@ -23,6 +23,7 @@ from workbench.record import STUDY_NAME
 from workbench.record.files import lock, write_atomically
 from workbench.tracker.entry import VIEW
 
+PORT = 5000  # of ``workbench ui``, unless it is told another one
 # The artifacts of a study or of one of its runs, in whichever home.
 _LOCATION = re.compile(
     rf".*/mlruns/artifacts/(?P<place>{STUDY_NAME.pattern}(?P<run>/[0-9a-f]{{32}}/artifacts)?)"

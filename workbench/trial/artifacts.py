@@ -1,6 +1,7 @@
 """The weights and the artifacts of a trial: scores of each class, worst mistakes, pictures of both.
 
-Pictures are drawn for the best trial of a strategy only. MLflow shows the curves of every trial.
+Pictures are drawn for the best trial of a strategy and the first run of a confirmed configuration.
+MLflow shows the curves of every trial.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def identified(rows: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, 
 
 
 def draw_best(directory: TrialDirectory) -> None:
-    """Draw the confusion matrix and the mistakes of the best trial of a strategy.
+    """Draw the confusion matrix and the mistakes of a trial on validation data.
 
     Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
     (``mistakes.html``). A failure is logged and the picture left out.
@@ -261,6 +262,6 @@ def _page(rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
             size: [f"{row[size]:.3g}" for row in rows],
         }
     )
-    # pandas would cut each text after 50 characters.
+    # pandas would cut each text after 50 characters, and write a line break as ``\n``.
     with pandas.option_context("display.max_colwidth", None):
-        return _HEAD + table.to_html(index=False, border=0) + "</html>\n"
+        return _HEAD + table.to_html(index=False, border=0, formatters={"text": str}) + "</html>\n"

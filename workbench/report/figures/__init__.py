@@ -13,7 +13,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from workbench.plotting import style
-from workbench.report.material import Histories
+from workbench.report.material import Histories, Predictions
 from workbench.report.results import ConfirmationResult
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -28,6 +28,7 @@ Numbers = TypeVar("Numbers")
 FIGURES: dict[str, str] = {
     "forest": "workbench.report.figures.forest:FIGURE",
     "confirmed": "workbench.report.figures.confirmed:FIGURE",
+    "predicted_against_true": "workbench.report.figures.predicted_against_true:FIGURE",
     "interaction": "workbench.report.figures.interaction:FIGURE",
     "strategies": "workbench.report.figures.strategies:FIGURE",
     "learning_rate_sensitivity": "workbench.report.figures.learning_rate_sensitivity:FIGURE",
@@ -64,6 +65,7 @@ class Findings:
     confirmation: ConfirmationResult | None = None
     verdict: Verdict | None = None
     histories: Histories = field(default_factory=dict)
+    predictions: Predictions = field(default_factory=dict)
     seeds: str = "training seeds"
     source: str = ""
 

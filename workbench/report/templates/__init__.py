@@ -178,7 +178,8 @@ def html(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
 
     Args:
         summary: The content of report.json.
-        pictures: An SVG element by name of figure; not escaped.
+        pictures: An SVG element by name of figure, and the source of each picture of a trial
+            by run id and name; not escaped.
     """
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     # The page's content security policy allows the one script with this hash.
@@ -186,6 +187,13 @@ def html(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     return page(
         "report.html", pictures, report=summary, script=Markup(script), script_digest=digest
     )
+
+
+def source(png: bytes) -> str:
+    """A picture's attributes ``src``, which loads nothing, and ``width``."""
+    # Pictures have about two pixels for each of a page; bytes 16 to 19 are the width in them.
+    width = int.from_bytes(png[16:20]) // 2
+    return f'src="data:image/png;base64,{base64.b64encode(png).decode()}" width="{width}"'
 
 
 def page(template: str, pictures: Mapping[str, str], **content: Any) -> str:

@@ -116,6 +116,11 @@ class Replicates:
         return len(self._planned) - sum(ended.total() for ended in self._ended.values())
 
     @property
+    def kept(self) -> list[TrialSpec]:
+        """Those runs that keep their weights."""
+        return [spec for spec in self._planned if self._keeps_weights(spec)]
+
+    @property
     def untouched(self) -> bool:
         """Whether no run has begun."""
         return not self._begun
