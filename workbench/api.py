@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
-    from workbench.commands.predict import KeptModel
+    from workbench.commands.kept_model import KeptModel
     from workbench.report.summary import Composed
     from workbench.study.confirm.offer import Offer
     from workbench.verdict.external import ResultsVerdict

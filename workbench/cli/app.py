@@ -388,9 +388,9 @@ def predict(
     home: Home = HERE,
 ) -> None:
     """Predict with the model that a trial kept: one line of CSV per sample."""
-    from workbench.commands import predict
+    from workbench.commands import kept_model, predict
 
-    with terminal.errors(also=(predict.Unusable,)):
+    with terminal.errors(also=(kept_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
         if out is None:
             found.write(sys.stdout)
