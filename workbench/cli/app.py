@@ -375,7 +375,7 @@ def predict(
         typer.Argument(
             metavar="RUN",
             help="STUDY/STRATEGY (its confirmed model, or the search's best),"
-            " STUDY/STRATEGY/NUMBER, or the id of an MLflow run.",
+            " STUDY/STRATEGY/NUMBER, the id of an MLflow run, or a folder of `workbench export`.",
         ),
     ],
     data: Annotated[
@@ -399,6 +399,25 @@ def predict(
                 found.write(file)
         where = "" if out is None else f": {out}"
         typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN", help="STUDY/STRATEGY, as `workbench predict` takes it.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    home: Home = HERE,
+) -> None:
+    """Write a model as a folder for other programs, with a model card.
+
+    A model of transformers can be loaded by transformers, any other one by its state dict.
+    """
+    from workbench.commands import export, kept_model
+
+    with terminal.errors(also=(kept_model.Unusable,)):
+        found = export.export(home.absolute(), model, folder)
+    typer.echo(f"{found.name}: {folder}")
 
 
 @app.command()
