@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from workbench.commands.kept_model import KeptModel
+    from workbench.commands.register import Registered
     from workbench.report.summary import Composed
     from workbench.study.confirm.offer import Offer
     from workbench.verdict.external import ResultsVerdict
@@ -313,6 +314,12 @@ class Study(_Printed):
         from workbench.commands.export import export
 
         return export(self.home, f"{self.name}/{strategy}", Path(folder))
+
+    def register(self, *, name: str | None = None, strategy: str | None = None) -> Registered:
+        """Register the confirmed model in MLflow; see ``commands.register``."""
+        from workbench.commands.register import register
+
+        return register(self.home, self.name, name=name, strategy=strategy)
 
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -46,6 +47,18 @@ search: {trials_per_strategy: 1}
 """
 
 
+def answer(home: Path, study: str) -> list[str]:
+    """The columns that a model of MLflow's answers its own input example with."""
+    mlflow.set_tracking_uri(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    (model, *_) = mlflow.search_logged_models(
+        experiment_ids=[mlflow.get_experiment_by_name(study).experiment_id], output_format="list"
+    )
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
+    found = loaded.predict(loaded.input_example)
+    assert len(found) == 1 and loaded.metadata.signature.inputs.input_names()
+    return [str(column) for column in found.columns]
+
+
 def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: Path) -> None:
     home = home_in(tmp_path / "home")
     rows = [(n % 9, ("red", "blue")[n % 2], 100.0 + 3 * (n % 9)) for n in range(80)]
@@ -56,6 +69,7 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     new = tmp_path / "new.csv"
     frame.drop(columns="weight").head(5).to_csv(new, index=False)
     trained = works("predict", "stones/joint/000", new, "--home", home)
+    assert answer(home, "stones") == ["name", "weight"]
     (home / "stones.csv").unlink()
     assert works("predict", "stones/joint/000", new, "--home", home) == trained
 
@@ -91,6 +105,7 @@ def test_a_model_of_transformers_becomes_a_folder_that_transformers_loads(tmp_pa
     frame[["text"]].head(6).to_csv(new, index=False)
     expected = wb.open_study("reviews", home=home).best_model("freeze_depth-0").predict(new)
 
+    assert answer(home, "reviews") == ["name", "predicted", "confidence", "happy", "sad"]
     folder = tmp_path / "model"
     works("export", "reviews/freeze_depth-0", folder, "--home", home)
     shutil.rmtree(home)

@@ -421,6 +421,26 @@ def export(
 
 
 @app.command()
+def register(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the registered model; the study's by default.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Register this strategy's model, confirmed or not.")
+    ] = None,
+    home: Home = HERE,
+) -> None:
+    """Register the model of the confirmed leader in MLflow, with the alias champion."""
+    from workbench.commands import kept_model
+    from workbench.commands.register import register
+
+    with terminal.errors(also=(kept_model.Unusable,)):
+        done = register(home.absolute(), study, name=name, strategy=strategy)
+    typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
+
+
+@app.command()
 def ui(
     study: Annotated[
         str | None, typer.Argument(metavar="[STUDY]", help="Open the table of this study's trials.")

@@ -14,7 +14,7 @@ from workbench.commands.kept_model import (
     KeptModel,
     explained,
 )
-from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, Subject, model_card
+from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
 from workbench.record import TrialDirectory
 
@@ -44,7 +44,7 @@ def export(home: Path, run: str, folder: Path) -> KeptModel:
     model = load_trial(trial)
     description = model.description
     # Before anything is written: it may fail.
-    subject = Subject.of(home, description)
+    facts = StudyFacts.of(home, description.study)
     folder.mkdir(parents=True, exist_ok=True)
     backbone = dict(description.backbone)
     entry = backbones.entry_of(backbone["name"])
@@ -64,7 +64,9 @@ def export(home: Path, run: str, folder: Path) -> KeptModel:
     description = replace(description, sha256=record.sha256_of(folder / WEIGHTS))
     record.write_atomically(folder / DESCRIPTION, description.to_json().encode())
     card = model_card(
-        subject, LOAD_TRANSFORMERS[description.preparation.kind] if hugging_face else LOAD
+        model.description,
+        facts,
+        LOAD_TRANSFORMERS[description.preparation.kind] if hugging_face else LOAD,
     )
     record.write_atomically(folder / "README.md", card.encode())
     return model

@@ -8,6 +8,7 @@ from pathlib import Path
 from workbench import record, report
 from workbench.commands import report as publish
 from workbench.tracker import Tracker
+from workbench.tracker.trial_run import TrialRun
 from workbench.trial.kept import Description
 from workbench.verdict import Verdict
 
@@ -31,70 +32,78 @@ model = AutoModelForImageClassification.from_pretrained(".")  # this folder""",
 }
 
 
+LOAD_MLFLOW = """\
+import mlflow
+
+mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")  # of the study's home
+model = mlflow.pyfunc.load_model("models:/{name}@champion")
+model.predict(model.input_example)"""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a card is about.
+class StudyFacts:
+    """What a card says of the study of a model.
 
     Attributes:
-        description: Of the weights.
         question: That the study asks.
-        verdict: Of the study, as it stands.
+        verdict: As it stands.
         confirmed: Whether the study's confirmation is finished.
-        run_id: Of the trial's MLflow run; None where MLflow lacks it.
-        tested: The metric on the test split with its value; None unless the model was confirmed.
+        metric: That is tested.
+        trials: Without test values that must not be shown yet.
     """
 
-    description: Description
     question: str
     verdict: Verdict
     confirmed: bool
-    run_id: str | None
-    tested: tuple[str, float] | None
+    metric: str
+    trials: tuple[TrialRun, ...]
 
     @classmethod
-    def of(cls, home: Path, description: Description) -> Subject:
-        """Read a model's study.
+    def of(cls, home: Path, study: str) -> StudyFacts:
+        """Read a study from MLflow.
 
         Raises:
             UnknownStudy, StoreError: MLflow lacks the study, or its store cannot be used.
         """
-        study = description.study
         tracker = Tracker(home, create=False)
         directory = record.study_directory(home, study)
         composed = report.compose(publish.material(tracker, study, directory), figures=False)
         summary = composed.summary
         assert summary.verdict is not None
-        key = f"{study}/{description.role}/{description.trial}"
-        # Of sealed material: without test values that must not be shown yet.
-        run = next((trial for trial in composed.material.trials if trial.key == key), None)
-        metric = summary.objective.tested
-        value = None if run is None else run.test.get(metric)
         return cls(
-            description=description,
             question=summary.question,
             verdict=summary.verdict,
             confirmed=summary.confirmation is not None and summary.confirmation.finished,
-            run_id=None if run is None else run.run_id,
-            tested=None if value is None else (metric, value),
+            metric=summary.objective.tested,
+            trials=composed.material.trials,
         )
 
+    def run_id(self, key: str) -> str | None:
+        """The MLflow run of a trial; None where MLflow lacks it."""
+        return next((trial.run_id for trial in self.trials if trial.key == key), None)
 
-def model_card(subject: Subject, load: str) -> str:
+    def tested(self, key: str) -> float | None:
+        """The metric of a trial on the test split; None unless it was confirmed."""
+        return next((t.test.get(self.metric) for t in self.trials if t.key == key), None)
+
+
+def model_card(model: Description, study: StudyFacts, load: str) -> str:
     """Markdown.
 
     Args:
-        subject: The model and its study.
+        model: Of its weights.
+        study: Of the model.
         load: Python code that loads the model.
     """
-    model, verdict = subject.description, subject.verdict
-    prepared = model.preparation
+    prepared, verdict = model.preparation, study.verdict
     value = f"{model.metric} {model.value:.4g}"
-    if subject.tested is not None:
-        value += f", {subject.tested[0]} {subject.tested[1]:.4g}"
+    tested = study.tested(f"{model.study}/{model.role}/{model.trial}")
+    if tested is not None:
+        value += f", {study.metric} {tested:.4g}"
     lines = [
         f"# {model.study}: {model.strategy}",
         "",
-        *([subject.question, ""] if subject.question else []),
+        *([study.question, ""] if study.question else []),
         f"**{verdict.heading}** {verdict.headline}",
         "",
         f"- Model: {_name(model.backbone['name'])}, trial {model.role} {model.trial}",
