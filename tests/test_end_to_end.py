@@ -120,14 +120,12 @@ def test_only_the_best_trial_of_each_strategy_has_weights_and_a_confusion_matrix
             continue
         if run.data.tags.get("workbench.best") == "true":
             marked.append(run.data.tags["workbench.strategy"])
-            model = {item.path for item in client.list_artifacts(run.info.run_id, "model")}
-            assert {
-                "model/best.safetensors",
-                "model/best.json",
-                "model/confusion_matrix.png",
-            } <= model
+            (model,) = run.outputs.model_outputs
+            assert client.get_logged_model(model.model_id).name == marked[-1]
+            files = {item.path for item in client.list_artifacts(run.info.run_id)}
+            assert "confusion_matrix.png" in files
         else:
-            assert not client.list_artifacts(run.info.run_id, "model")
+            assert not run.outputs.model_outputs
     assert sorted(marked) == ["adamw-0", "adamw-all", "sgd-0", "sgd-all"]
 
 

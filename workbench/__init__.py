@@ -1,7 +1,7 @@
 """Workbench: which fine-tuning strategy wins, with evidence that a reviewer accepts.
 
-``Study``, ``open_study`` and ``judge`` are the Python interface (docs/python.md). The other names
-are for a user's own code (docs/user_code.md). Each is loaded when it is first used.
+``Study``, ``open_study``, ``load_model`` and ``judge`` are the Python interface (docs/python.md).
+The other names are for a user's own code (docs/user_code.md). Each is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.api import Study, judge, open_study
+    from workbench.api import Study, judge, load_model, open_study
     from workbench.backbones import stages
     from workbench.backbones.stages import Stage, Staged
     from workbench.datasets.samples import Samples
@@ -24,6 +24,7 @@ __all__ = [
     "Staged",
     "Study",
     "judge",
+    "load_model",
     "open_study",
     "stages",
 ]
@@ -35,6 +36,7 @@ _PLACES = {
     "Staged": "workbench.backbones.stages:Staged",
     "Study": "workbench.api:Study",
     "judge": "workbench.api:judge",
+    "load_model": "workbench.api:load_model",
     "open_study": "workbench.api:open_study",
     "stages": "workbench.backbones.stages",
 }

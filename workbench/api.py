@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
-    from workbench.commands.predict import KeptModel
+    from workbench.commands.kept_model import KeptModel
+    from workbench.commands.register import Registered
     from workbench.report.summary import Composed
     from workbench.study.confirm.offer import Offer
     from workbench.verdict.external import ResultsVerdict
@@ -308,6 +309,18 @@ class Study(_Printed):
 
         return load_model(self.home, f"{self.name}/{strategy}")
 
+    def export(self, strategy: str, folder: PathOrText) -> KeptModel:
+        """Write a strategy's model as a folder for other programs; see ``commands.export``."""
+        from workbench.commands.export import export
+
+        return export(self.home, f"{self.name}/{strategy}", Path(folder))
+
+    def register(self, *, name: str | None = None, strategy: str | None = None) -> Registered:
+        """Register the confirmed model in MLflow; see ``commands.register``."""
+        from workbench.commands.register import register
+
+        return register(self.home, self.name, name=name, strategy=strategy)
+
     def _frame(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
@@ -349,6 +362,17 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     study.names = tuple(browse.studies_of(study.home, name))
     study._file, study._overrides = None, ()
     return study
+
+
+def load_model(folder: PathOrText) -> KeptModel:
+    """The model in a folder of ``workbench export``.
+
+    Raises:
+        Unusable: The folder has no sound model, or the files of its backbone are missing.
+    """
+    from workbench.commands.kept_model import load_folder
+
+    return load_folder(Path(folder))
 
 
 def judge(

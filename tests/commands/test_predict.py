@@ -19,7 +19,8 @@ from workbench import record, tasks
 from workbench.cli.app import app
 from workbench.commands.browse import Unknown
 from workbench.commands.confirm import confirm_study
-from workbench.commands.predict import Predictions, Unusable, find, predict, table
+from workbench.commands.kept_model import Predictions, Unusable, table
+from workbench.commands.predict import find, predict
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import TrialDirectory

@@ -253,7 +253,9 @@ def test_new_images_are_made_ready_as_those_of_validation() -> None:
     options = {"image_size": 6, "store_size": 10, "channels": 1}
     data = taken(found, **options)
     assert isinstance(found.inputs, Tensor)
-    again = preprocessing.images_like(data, found.inputs[data.validation.index], options)
+    again = preprocessing.images_like(
+        found.inputs[data.validation.index], mean=data.mean, std=data.std, options=options
+    )
     assert torch.equal(values(again), values(data.validation.inputs))
 
 

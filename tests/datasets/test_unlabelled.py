@@ -13,8 +13,9 @@ from torch import Tensor
 
 from workbench import datasets
 from workbench.datasets import Data
+from workbench.datasets.preparation import preparation_of
 from workbench.datasets.samples import Inputs, Texts
-from workbench.datasets.unlabelled import read_unlabelled
+from workbench.datasets.unlabelled import read_unlabelled as read_prepared
 
 HEADER = "age,colour,grade\n"
 ROWS = [f"{20 + n},{('red', 'blue', 'green')[n % 3]},{'ab'[n % 2]}" for n in range(60)]
@@ -27,6 +28,12 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def load(dataset: dict[str, Any], target: str = "class") -> Data:
     return datasets.load(dataset, target=target, study_seed=0, seed=0)
+
+
+def read_unlabelled(
+    dataset: dict[str, Any], path: Path, data: Data, *, target: str
+) -> tuple[Inputs, tuple[str, ...]]:
+    return read_prepared(preparation_of(dataset, data, target=target), path)
 
 
 def every(inputs: Inputs) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -25,6 +26,19 @@ STUDY = "digits"
 BEGAN = 1_760_000_000_000
 PROTOCOL = '{"schema": 1, "study": "digits"}'
 PROTOCOL_SHA256 = hashlib.sha256(PROTOCOL.encode()).hexdigest()
+# What the tracker reads of the description of weights.
+DESCRIPTION = {
+    "strategy": "adamw-2",
+    "epoch": 3,
+    "metric": "validation/accuracy",
+    "value": 0.9,
+    "task": {"name": "classification"},
+    "preparation": {"input_shape": [2]},
+    "columns": None,
+    "example": [0.0, 1.0],
+    "outputs": {"name": "string", "cat": "double"},
+}
+
 PROVENANCE = {
     "commit": "0123456789ab",
     "packages": "torch 2.15.0, numpy 2.4.6",
@@ -152,7 +166,7 @@ def write(
     (directory.artifacts / "mistakes.png").write_bytes(b"picture")
     if weights is not None:
         directory.weights.write_bytes(weights)
-        directory.weights_description.write_text("{}")
+        directory.weights_description.write_text(json.dumps(DESCRIPTION))
     if ended is not None:
         directory.write_result(ended)
     return directory

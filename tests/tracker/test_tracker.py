@@ -373,27 +373,33 @@ def test_threads_that_mirror_a_trial_at_once_make_one_run(
     assert made.run_of(home, KEY)[:2] == (ids[0], "FINISHED")
 
 
-def test_the_best_mark_and_its_weights_move_to_the_better_trial(
+def model_of(home: Path, run_id: str) -> Path:
+    """The folder of a run's model."""
+    study = made.artifacts_of(home, run_id).parents[1]
+    return study / "models" / made.tags_of(home, run_id)["workbench.model_id"] / "artifacts"
+
+
+def test_the_best_mark_and_its_model_move_to_the_better_trial(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
     old, new, other = complete(home, 1, b"old"), complete(home, 2, b"new"), complete(home, 3, b"o")
     made.again(other, strategy="sgd-0")
-    (old.artifacts / "confusion_matrix.png").write_bytes(b"confusion")
     elsewhere = tracker.mark_best(parent, "sgd-0", other)
     first = tracker.mark_best(parent, "adamw-2", old)
     assert made.tags_of(home, first)["workbench.best"] == "true"
-    model = made.artifacts_of(home, first) / "model"
+    model = model_of(home, first)
     assert sorted(path.name for path in model.iterdir()) == [
-        "best.json",
-        "best.safetensors",
-        "confusion_matrix.png",
+        "MLmodel",
+        "input_example.json",
+        "model.safetensors",
+        "serving_input_example.json",
+        "workbench.json",
     ]
 
     second = Tracker(home).mark_best(parent, "adamw-2", new)
     assert not model.exists()
     assert "workbench.best" not in made.tags_of(home, first)
-    stored = made.artifacts_of(home, second) / "model" / "best.safetensors"
-    assert stored.read_bytes() == b"new"
+    assert (model_of(home, second) / "model.safetensors").read_bytes() == b"new"
     assert made.tags_of(home, second)["workbench.best"] == "true"
     assert made.tags_of(home, elsewhere)["workbench.best"] == "true"
 
@@ -423,9 +429,41 @@ def test_a_trial_that_was_best_before_can_be_best_again(
     for directory in (old, new, old):
         run_id = tracker.mark_best(parent, "adamw-2", directory)
 
-    stored = made.artifacts_of(home, run_id) / "model" / "best.safetensors"
-    assert stored.read_bytes() == b"old"
+    assert (model_of(home, run_id) / "model.safetensors").read_bytes() == b"old"
     assert len(made.rows(home, "SELECT * FROM tags WHERE key = 'workbench.best'")) == 1
+
+
+@pytest.mark.parametrize("step", ["log_outputs", "finalize_logged_model"])
+def test_a_model_that_was_being_stored_in_a_crash_is_stored_again_and_once(
+    home: Path, tracker: Tracker, parent: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = complete(home, 1, b"weights")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(tracker._client._client, step, crash)
+        tracker.mark_best(parent, "adamw-2", directory)
+    for _ in range(2):
+        run_id = Tracker(home).mark_best(parent, "adamw-2", directory)
+    assert (model_of(home, run_id) / "model.safetensors").read_bytes() == b"weights"
+    states = made.rows(home, "SELECT status FROM logged_models WHERE lifecycle_stage = 'active'")
+    assert states == [(2,)], "one, ready"
+    assert len(list(model_of(home, run_id).parents[1].iterdir())) == 1
+
+
+def test_a_registered_model_stays_when_another_trial_is_better(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    old, new = complete(home, 1, b"old"), complete(home, 2, b"new")
+    first = tracker.mark_best(parent, "adamw-2", old)
+    model = model_of(home, first)
+    assert tracker.register(first, "wines", "a card") == "1"
+    tracker.mark_best(parent, "adamw-2", new)
+    assert (model / "model.safetensors").read_bytes() == b"old"
+    with pytest.raises(LookupError, match="has no model"):
+        tracker.register(parent, "wines", "a card")
 
 
 def test_reconciling_sends_what_mlflow_lacks_and_nothing_twice(home: Path) -> None:

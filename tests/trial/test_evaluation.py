@@ -20,7 +20,7 @@ from workbench.datasets import Data
 from workbench.engine import inference
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.record.strategy import Lora
-from workbench.trial import activations, artifacts, evaluation
+from workbench.trial import activations, artifacts, evaluation, kept
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
@@ -76,7 +76,7 @@ def kept_by_a_search(spec: TrialSpec, home: Path) -> dict[str, Tensor]:
 
 def kept_by(spec: TrialSpec, home: Path) -> dict[str, Tensor]:
     study = record.study_directory(home, spec.study)
-    weights = artifacts.read_weights(record.directory_of(study, spec))
+    weights = kept.read_weights(record.directory_of(study, spec))
     assert weights is not None
     return weights
 
@@ -123,11 +123,13 @@ def test_the_kept_model_measured_as_in_the_test_is_the_one_that_was_validated(
 ) -> None:
     spec = planned(spec_for(tiny, home), **changes)
     directory, result = run(spec, home)
-    weights = artifacts.read_weights(directory)
+    weights = kept.read_weights(directory)
     assert weights is not None
     data = artifacts.data_of(spec)
     task = tasks.build(spec.plan.task, data.classes, data.train.targets)
-    staged = inference.rebuild_model(spec.plan, weights, owner="t", input_shape=(13,), outputs=3)
+    staged = inference.rebuild_model(
+        spec.plan.backbone, weights, owner="t", input_shape=(13,), outputs=3
+    )
     outputs = inference.outputs_of(
         staged.module,
         data.validation.inputs,
@@ -203,10 +205,10 @@ def test_of_a_confirmation_the_first_seeds_weights_are_kept_and_none_of_a_select
 ) -> None:
     spec = sealed(spec_for(tiny, home), home)
     selection = replace(spec, role=Role.SELECTION, group=f"{spec.group}/003")
-    for one, kept in ((spec, True), (replace(spec, number=1), False), (selection, False)):
+    for one, keeps in ((spec, True), (replace(spec, number=1), False), (selection, False)):
         directory, result = run(one, home)
         assert result.state is State.COMPLETE
-        assert directory.weights.exists() is directory.weights_description.exists() is kept
+        assert directory.weights.exists() is directory.weights_description.exists() is keeps
     assert kept_by_a_search(spec, home).keys() == kept_by(spec, home).keys()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -123,6 +124,16 @@ def _tokenize(
     if padding == "max_length":
         lengths = torch.full_like(lengths, length)
     return Tokens(columns, lengths, truncated)
+
+
+def save(name: str, folder: Path) -> None:
+    """Write the tokenizer of a hub id or folder into a folder.
+
+    Raises:
+        Absent, ValueError: As for ``tokenize``.
+    """
+    with quiet():
+        _load(name).save_pretrained(folder)
 
 
 def _padded(rows: list[list[int]], lengths: Tensor, value: int, width: int) -> Tensor:

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
 _AUTO = {"text": AutoModelForSequenceClassification, "image": AutoModelForImageClassification}
+# transformers' names of ``datasets.samples.TARGETS``; they choose the loss.
+_Problem = Literal["single_label_classification", "multi_label_classification", "regression"]
+_PROBLEMS: dict[str, _Problem] = {
+    "class": "single_label_classification",
+    "labels": "multi_label_classification",
+    "numbers": "regression",
+}
 # Tokens per text in the batch that is used to find the stages.
 _EXAMPLE = 8
 
@@ -144,6 +153,28 @@ def pretrained(*, source: str, model: str) -> Pretrained:
                 f"The weights {place} in {folder} cannot be loaded: {first_line(error)}."
             ) from error
     return _loaded_weights(place, found, info)
+
+
+def save(module: nn.Module, folder: Path, *, classes: Sequence[str], target: str) -> None:
+    """Write ``build``'s model as ``save_pretrained`` does, with the names of its outputs.
+
+    Args:
+        module: Of ``build``.
+        folder: Gets ``config.json`` and ``model.safetensors``.
+        classes: Names of the outputs.
+        target: What they predict; see ``datasets.samples.TARGETS``.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    assert isinstance(module, Logits)
+    config = module.model.config
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {name: number for number, name in enumerate(classes)}
+    config.problem_type = _PROBLEMS[target]
+    with quiet():
+        # One file, whatever its size.
+        module.model.save_pretrained(folder, max_shard_size="1TB")
 
 
 def _loaded_weights(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrained:

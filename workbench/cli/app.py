@@ -375,7 +375,7 @@ def predict(
         typer.Argument(
             metavar="RUN",
             help="STUDY/STRATEGY (its confirmed model, or the search's best),"
-            " STUDY/STRATEGY/NUMBER, or the id of an MLflow run.",
+            " STUDY/STRATEGY/NUMBER, the id of an MLflow run, or a folder of `workbench export`.",
         ),
     ],
     data: Annotated[
@@ -388,9 +388,9 @@ def predict(
     home: Home = HERE,
 ) -> None:
     """Predict with the model that a trial kept: one line of CSV per sample."""
-    from workbench.commands import predict
+    from workbench.commands import kept_model, predict
 
-    with terminal.errors(also=(predict.Unusable,)):
+    with terminal.errors(also=(kept_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
         if out is None:
             found.write(sys.stdout)
@@ -399,6 +399,45 @@ def predict(
                 found.write(file)
         where = "" if out is None else f": {out}"
         typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="RUN", help="STUDY/STRATEGY, as `workbench predict` takes it.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    home: Home = HERE,
+) -> None:
+    """Write a model as a folder for other programs, with a model card.
+
+    A model of transformers can be loaded by transformers, any other one by its state dict.
+    """
+    from workbench.commands import export, kept_model
+
+    with terminal.errors(also=(kept_model.Unusable,)):
+        found = export.export(home.absolute(), model, folder)
+    typer.echo(f"{found.name}: {folder}")
+
+
+@app.command()
+def register(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the registered model; the study's by default.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Register this strategy's model, confirmed or not.")
+    ] = None,
+    home: Home = HERE,
+) -> None:
+    """Register the model of the confirmed leader in MLflow, with the alias champion."""
+    from workbench.commands import kept_model
+    from workbench.commands.register import register
+
+    with terminal.errors(also=(kept_model.Unusable,)):
+        done = register(home.absolute(), study, name=name, strategy=strategy)
+    typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
 
 
 @app.command()

@@ -1,172 +1,84 @@
 """``workbench predict``: apply the weights that a trial kept to a file or a folder of new data.
 
-The data set that the trial was trained on must still be there: scales, categories and the names of
-the classes come from it.
+The data set that the trial was trained on need not be there any more: what it takes to prepare new
+samples was kept with the weights.
 """
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
 
-import torch
-from torch import Tensor, nn
-
-from workbench import backbones, record, tasks
+from workbench import record, tasks, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
+from workbench.commands.kept_model import (
+    DESCRIPTION,
+    KeptModel,
+    Predictions,
+    Unusable,
+    explained,
+    load_folder,
+)
 from workbench.commands.summaries import TrialDetails
-from workbench.datasets.samples import Part
-from workbench.datasets.unlabelled import read_unlabelled
-from workbench.engine import inference
-from workbench.engine.devices import choose_device
+from workbench.datasets.preparation import preparation_of
 from workbench.record import Role, State, TrialDirectory, TrialSpec
-from workbench.tasks import Task
-from workbench.trial import artifacts
+from workbench.trial import kept
 from workbench.trial import run as trial_run
-
-if TYPE_CHECKING:
-    from workbench.datasets import Data
-    from workbench.datasets.samples import Batch, Inputs
+from workbench.trial.artifacts import data_of
+from workbench.trial.kept import Description
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
 
-class Unusable(ValueError):
-    """The trial, its weights or the data cannot be used; the message says which, and why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """A table, a row for each sample.
-
-    Attributes:
-        columns: ``name``; for classes and labels ``predicted``, ``confidence`` and a probability
-            for each class; for numbers each column in its own units.
-        rows: In the order of the data.
-        model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
-    """
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    model: str = ""
-
-    def write(self, file: TextIO) -> None:
-        """Write CSV."""
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
-
-
-class KeptModel(nn.Module):
-    """The model that a trial kept, in evaluation mode, ready to predict.
-
-    As a module it takes batches as ``read`` prepares them, and returns outputs ``[N, O]``.
-
-    Attributes:
-        name: ``STUDY/STRATEGY/NUMBER``, or with its role.
-        spec: Of the trial.
-        network: The fine-tuned model, on ``device``.
-        data: Of the trial: they say how new samples are prepared.
-        task: Of the trial.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        spec: TrialSpec,
-        network: nn.Module,
-        data: Data,
-        task: Task,
-        device: torch.device,
-    ) -> None:
-        super().__init__()
-        self.name, self.spec, self.data, self.task, self.device = name, spec, data, task, device
-        self.network = network.to(device)
-        self.eval()
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Outputs of a batch on ``device``."""
-        outputs: Tensor = self.network(batch)
-        return outputs
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, the labels or the columns, in the order of the outputs."""
-        return tuple(self.data.classes)
-
-    def read(self, path: Path | str) -> tuple[Inputs, tuple[str, ...]]:
-        """New samples, prepared as the model takes them, and their names.
-
-        Args:
-            path: See ``datasets.unlabelled.read_unlabelled``.
-
-        Raises:
-            Unusable: The data are of another kind than the trial's.
-        """
-        plan = self.spec.plan
-        with _explained():
-            target = tasks.target_of(plan.task)
-            inputs, names = read_unlabelled(plan.dataset, Path(path), self.data, target=target)
-            return _prepared(self.spec, self.data, inputs), names
-
-    def predict(self, path: Path | str) -> Predictions:
-        """Predictions for new data; see ``read``."""
-        inputs, names = self.read(path)
-        with _explained():
-            outputs = inference.outputs_of(
-                self.network, inputs, device=self.device, precision=self.spec.plan.precision
-            ).cpu()
-            target = tasks.target_of(self.spec.plan.task)
-            found = table(self.task, target, self.classes, outputs, names)
-            return replace(found, model=self.name)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except Unusable:
-        raise
-    except (ValueError, OSError) as error:
-        raise Unusable(str(error)) from error
-
-
 def load_model(home: Path, run: str) -> KeptModel:
-    """The model that a trial kept.
+    """The model that a trial kept, or one in a folder.
 
     Args:
         home: Where ``mlruns`` is.
-        run: ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, or the
-            id of an MLflow run; see ``find``.
+        run: ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, the id
+            of an MLflow run, see ``find``; or a folder of ``workbench export``.
 
     Raises:
         Unknown: There is no such study, trial or run.
         Unusable: The trial has no sound weights, or its data or code have changed.
     """
-    trial = find(home, run)
-    spec, plan = trial.spec, trial.spec.plan
-    name = f"{spec.study}/{trial.summary.trial}"
-    with _explained():
-        weights = artifacts.read_weights(TrialDirectory(trial.directory))
+    if (Path(run) / DESCRIPTION).is_file():
+        return load_folder(Path(run))
+    return load_trial(find(home, run))
+
+
+def load_trial(trial: TrialDetails) -> KeptModel:
+    """The model that a trial kept; errors as for ``load_model``."""
+    directory, spec, plan = TrialDirectory(trial.directory), trial.spec, trial.spec.plan
+    with explained():
+        weights = kept.read_weights(directory)
         if weights is None:
             raise _no_weights(trial)
-        # Changed code would load the weights and compute something else with them.
         trial_run.require_planned_code(plan.code)
-        data = artifacts.data_of(spec)
-        task = tasks.build(plan.task, data.classes, data.train.targets)
-        network = inference.rebuild_model(
-            plan, weights, owner=name, input_shape=data.input_shape, outputs=task.outputs
-        ).module
-    # Trained on an accelerator, used wherever there is one or none.
-    device = choose_device("auto" if plan.device != "cpu" else "cpu")
-    return KeptModel(name=name, spec=spec, network=network, data=data, task=task, device=device)
+        found = kept.read_description(directory.weights_description)
+        description = found or _described_again(spec)
+    # With the current paths of files in the home.
+    description = replace(description, backbone=plan.backbone, code={})
+    own_task = usercode.is_reference(plan.task["name"])
+    return KeptModel(
+        f"{spec.study}/{trial.summary.trial}",
+        description,
+        weights,
+        targets=data_of(spec).train.targets if own_task else None,
+        # Trained on an accelerator, used wherever there is one or none.
+        device="auto" if plan.device != "cpu" else "cpu",
+    )
+
+
+def _described_again(spec: TrialSpec) -> Description:
+    """The description of weights that an older version kept without: from the data set."""
+    data = data_of(spec)
+    target = tasks.target_of(spec.plan.task)
+    preparation = preparation_of(spec.plan.dataset, data, target=target)
+    return kept.describe(spec, data, preparation, epoch=0, value=0.0, sha256="")
 
 
 def predict(home: Path, run: str, path: Path) -> Predictions:
@@ -231,60 +143,3 @@ def _no_weights(trial: TrialDetails) -> Unusable:
         f"{name} has no weights: the best trial of each strategy keeps them, and the first run of "
         f"each arm of a confirmation. Here these have: {', '.join(kept) or 'none'}."
     )
-
-
-def _prepared(spec: TrialSpec, data: Data, taken: Inputs) -> Inputs:
-    """Texts as the tokens of the backbone; everything else as it is."""
-    count = len(taken)
-    part = Part(inputs=taken, targets=torch.zeros(count), index=torch.arange(count))
-    if count == 0:
-        raise Unusable("No sample to predict.")
-    return backbones.prepare(
-        spec.plan.backbone, replace(data, train=part, validation=part)
-    ).validation.inputs
-
-
-def table(
-    task: Task, target: str, classes: Sequence[str], outputs: Tensor, names: Sequence[str]
-) -> Predictions:
-    """Outputs as a table for people.
-
-    Args:
-        task: That of the trial.
-        target: What it predicts; see ``datasets.samples.TARGETS``.
-        classes: Names of the classes, labels or columns.
-        outputs: ``[N, O]``.
-        names: Of the samples.
-
-    Raises:
-        Unusable: A user's own task predicts something else than one number for each class.
-    """
-    values = task.predictions(outputs)
-    if values.shape[1:] != (len(classes),):
-        raise Unusable(
-            f"The task's predictions have the shape {tuple(values.shape)}; expected one number "
-            f"for each of {', '.join(classes)}."
-        )
-    if target == "numbers":
-        rows = [(name, *row) for name, row in zip(names, values.tolist(), strict=True)]
-        return Predictions(columns=("name", *classes), rows=rows)
-    decisions = _classes(values, classes) if target == "class" else _labels(values, classes, task)
-    rows = [
-        (name, *decision, *row)
-        for name, decision, row in zip(names, decisions, values.tolist(), strict=True)
-    ]
-    return Predictions(columns=("name", "predicted", "confidence", *classes), rows=rows)
-
-
-def _classes(values: Tensor, classes: Sequence[str]) -> Iterator[tuple[str, float]]:
-    confidence, label = values.max(dim=1)
-    for number, share in zip(label.tolist(), confidence.tolist(), strict=True):
-        yield classes[number], share
-
-
-def _labels(values: Tensor, classes: Sequence[str], task: Task) -> Iterator[tuple[str, float]]:
-    """Every label predicted, with ``;`` between them; the confidence is that of the least sure."""
-    threshold = task.threshold
-    sure = torch.where(values >= threshold, values, 1 - values).amin(dim=1)
-    for row, share in zip((values >= threshold).tolist(), sure.tolist(), strict=True):
-        yield ";".join(name for name, given in zip(classes, row, strict=True) if given), share

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from pkgutil import resolve_name
@@ -130,6 +131,15 @@ def stored_shape(dataset: Knobs, *, target: str = "class") -> tuple[int, ...]:
     return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
 
 
+def table_levels(dataset: Knobs, *, target: str = "class") -> Mapping[str, tuple[str, ...] | None]:
+    """The columns of a table with their categories; see ``tables.Encoding``.
+
+    Raises:
+        Absent, ValueError: As for ``load``.
+    """
+    return _table_levels(_key(dataset), target)
+
+
 def paths_of(dataset: Knobs) -> list[Path] | None:
     """The files and folders that a data set is read from, besides installed packages.
 
@@ -173,6 +183,18 @@ def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
     pool = _pool(key, target)
     split = splits.draw(pool, study_seed=study_seed, seed=seed)
     return preprocessing.with_test(_load(key, target, study_seed, seed), pool, split)
+
+
+@lru_cache(maxsize=4)
+def _table_levels(key: str, target: str) -> Mapping[str, tuple[str, ...] | None]:
+    from workbench.datasets import tables
+
+    dataset = json.loads(key)[1]
+    # The encoding depends on the options of a table alone, not on those of the split.
+    known = set(DATASETS["table"].options or ()) - {"target"}
+    options = {name: value for name, value in dataset.items() if name in known}
+    _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
+    return encoding.levels
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ Small sets are prepared once, in memory; images of large ones whenever they are 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import psutil
@@ -126,12 +127,15 @@ def check(samples: Samples, options: Knobs) -> None:
         _pixel_statistics(samples, options)
 
 
-def images_like(data: Data, images: Tensor, options: Knobs) -> Inputs:
+def images_like(
+    images: Tensor, *, mean: Sequence[float], std: Sequence[float], options: Knobs
+) -> Inputs:
     """New images, prepared like the validation part of a data set.
 
     Args:
-        data: Of images.
         images: ``[N, C, H, W]``, ``uint8`` or ``float32`` from 0 to 1, of the data set's size.
+        mean: Of the data set, as is ``std``; see ``samples.Data``.
+        std: The divisor.
         options: Of the data set.
 
     Raises:
@@ -139,8 +143,8 @@ def images_like(data: Data, images: Tensor, options: Knobs) -> Inputs:
     """
     view = _view(Samples(kind="image", inputs=images, targets=images, classes=()), options)
     assert view is not None
-    mean, std = torch.tensor(data.mean), torch.tensor(data.std)
-    return _pixels(Stored(images, torch.arange(len(images))), mean, std, view)
+    stored = Stored(images, torch.arange(len(images)))
+    return _pixels(stored, torch.tensor(mean), torch.tensor(std), view)
 
 
 def _view(samples: Samples, options: Knobs) -> _View | None:

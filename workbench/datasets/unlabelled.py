@@ -1,40 +1,76 @@
 """New data without targets, prepared like the data of a trial, for predictions.
 
 Nothing is fitted here: mean, standard deviation, categories and image size are those of the trial's
-data set. Used by ``predict``.
+data set, which a ``Preparation`` remembers. Used by ``predict``.
 """
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from workbench import datasets
 from workbench.datasets import arrays, preprocessing, tables, texts
 from workbench.datasets.memmap import tensor_of
+from workbench.datasets.preparation import IMAGE, Preparation
 from workbench.datasets.reading import readable_errors
 from workbench.datasets.rows import files as tablefiles
-from workbench.datasets.samples import Data, Inputs, Tensors, Texts
+from workbench.datasets.samples import Inputs, Tensors, Texts
 from workbench.record.strategy import Knobs
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ARRAYS = (".npy", ".npz")
 
 
-def read_unlabelled(
-    plan_dataset: Knobs, path: Path, data: Data, *, target: str
-) -> tuple[Inputs, tuple[str, ...]]:
+@contextmanager
+def written(values: pd.DataFrame | np.ndarray, kind: str) -> Iterator[Path]:
+    """New samples in memory as a file that ``read_unlabelled`` reads, until the end of the block.
+
+    Args:
+        values: An array of vectors or images; or a table, whose column ``image`` holds the content
+            of image files (``bytes``) if the samples are images.
+        kind: Of the samples.
+
+    Raises:
+        ValueError: A table of images has no column ``image``.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if isinstance(values, np.ndarray):
+            path = folder / "array.npy"
+            np.save(path, values)
+        elif kind == "image":
+            path = folder
+            if IMAGE not in values.columns:
+                raise ValueError(
+                    f"A table of images needs a column {IMAGE} with the content of image files; "
+                    f"its columns are {', '.join(map(str, values.columns))}."
+                )
+            for number, content in enumerate(values[IMAGE]):
+                # Images of a folder are read in the order of their names.
+                (folder / f"{number:09d}.png").write_bytes(content)
+        else:
+            path = folder / "table.parquet"
+            values.to_parquet(path, index=False)
+        yield path
+
+
+def read_unlabelled(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ...]]:
     """Read new samples, prepared like the trial's validation part, and their names.
 
     Args:
-        plan_dataset: The trial's ``dataset``: its name and options.
+        preparation: That of the trial.
         path: Texts: a table with the same text column, or a ``.txt`` file with one text a line.
             Vectors: a table with the same feature columns, or an ``.npy`` or ``.npz`` file.
             Images: a file, a folder, or an ``.npy`` or ``.npz`` file.
-        data: The trial's data.
-        target: What its task predicts; see ``datasets.samples.TARGETS``.
 
     Returns:
         The inputs (``Texts`` for ``backbones.prepare``) and N names.
@@ -45,11 +81,11 @@ def read_unlabelled(
     if not path.exists():
         raise ValueError(f"There is no file or folder {path}.")
     with readable_errors(path):
-        if data.kind == "text":
-            return _texts(plan_dataset, path)
-        if data.kind == "vector":
-            return _vectors(plan_dataset, path, data, target)
-        return _images(plan_dataset, path, data, target)
+        if preparation.kind == "text":
+            return _texts(preparation.dataset, path)
+        if preparation.kind == "vector":
+            return _vectors(preparation, path)
+        return _images(preparation, path)
 
 
 def _texts(dataset: Knobs, path: Path) -> tuple[Inputs, tuple[str, ...]]:
@@ -58,16 +94,14 @@ def _texts(dataset: Knobs, path: Path) -> tuple[Inputs, tuple[str, ...]]:
     return Texts(values), names
 
 
-def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs, tuple[str, ...]]:
-    (width,) = data.input_shape
+def _vectors(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ...]]:
+    (width,) = preparation.input_shape
     if path.suffix.lower() in _ARRAYS:
         values, names = _array(path)
-    elif dataset["name"] == "table":
-        # The encoding depends on the options of a table alone, not on those of the split.
-        known = set(datasets.DATASETS["table"].options or ()) - {"target"}
-        options = {key: value for key, value in dataset.items() if key in known}
-        _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
-        values, names = tables.read_unlabelled(path, encoding, delimiter=dataset.get("delimiter"))
+    elif preparation.levels is not None:
+        encoding = tables.Encoding(levels=preparation.levels)
+        delimiter = preparation.dataset.get("delimiter")
+        values, names = tables.read_unlabelled(path, encoding, delimiter=delimiter)
     else:
         columns = tablefiles.read(path).frame.columns
         if len(columns) != width:
@@ -82,15 +116,16 @@ def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Input
             f"{width} numbers."
         )
     _refuse_non_finite(values, names)
-    return Tensors((values.float() - torch.tensor(data.mean)) / torch.tensor(data.std)), names
+    mean, std = torch.tensor(preparation.mean), torch.tensor(preparation.std)
+    return Tensors((values.float() - mean) / std), names
 
 
-def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs, tuple[str, ...]]:
+def _images(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ...]]:
     from workbench.datasets.image_folder import images_in
     from workbench.datasets.images.decoding import EXTENSIONS
     from workbench.datasets.images.loading import ImageOptions, decode
 
-    channels, height, width = datasets.stored_shape(dataset, target=target)
+    channels, height, width = preparation.stored_shape
     if path.suffix.lower() in _ARRAYS:
         images, names = _array(path)
         # NumPy images often have the channels last; the trial's channels tell which axis it is.
@@ -121,7 +156,10 @@ def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs
             f"An image in {path} has the shape {tuple(images.shape[1:])}, but the trial was "
             f"trained on images of {(channels, height, width)} (channels, height, width)."
         )
-    return preprocessing.images_like(data, images, dataset), names
+    inputs = preprocessing.images_like(
+        images, mean=preparation.mean, std=preparation.std, options=preparation.dataset
+    )
+    return inputs, names
 
 
 def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from workbench import backbones
 from workbench.backbones.stages import Staged
 from workbench.engine import batches
-from workbench.record.strategy import Plan
+from workbench.record.strategy import Knobs
 from workbench.tasks import Task
 
 if TYPE_CHECKING:
@@ -96,17 +96,17 @@ def metrics_of(task: Task, outputs: Tensor, targets: Tensor) -> dict[str, float]
 
 
 def rebuild_model(
-    plan: Plan,
+    backbone: Knobs,
     weights: Mapping[str, Tensor],
     *,
     owner: str,
     input_shape: tuple[int, ...],
     outputs: int,
 ) -> Staged:
-    """The plan's backbone with the weights of a trial, on the CPU.
+    """A backbone with the weights of a trial, on the CPU.
 
     Args:
-        plan: Of the trial.
+        backbone: Of the trial's plan.
         weights: State dict of the whole model: adapters merged, and of the average if there is one.
         owner: Name of the trial in messages.
         input_shape: Of one sample.
@@ -117,7 +117,7 @@ def rebuild_model(
         WeightsMismatch: The weights do not fit this backbone.
     """
     staged = backbones.build(
-        plan.backbone,
+        backbone,
         weights=None,
         keep_head=False,
         input_shape=input_shape,

@@ -11,11 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench import record
-from workbench.record import State, TrialDirectory
+from workbench.record import Role, State, TrialDirectory
 from workbench.record.files import holder, is_temporary
 from workbench.tracker import entry, reader
 from workbench.tracker.connection import Connection
-from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry, Point
+from workbench.tracker.entry import (
+    BEST,
+    FILES,
+    KEY,
+    MODEL,
+    MODEL_ID,
+    NOTE,
+    PARENT,
+    DatasetUse,
+    Entry,
+    Point,
+)
 from workbench.tracker.params import param_text, tag_text, valid_name
 from workbench.tracker.stored_run import Run
 from workbench.tracker.stored_study import StoredStudy
@@ -160,6 +171,9 @@ class Tracker(Connection):
             listed = self._client.send_files(run, {**_artifacts(directory), **texts}, FILES)
             lacked |= bool(listed) | self._write_values(run, wanted, listed)
             self._client.write_datasets(run, wanted.datasets)
+            # Of a confirmation the model of each arm's first seed is kept.
+            if spec.role is Role.CONFIRMATION and result is not None:
+                self._send_model(run, directory)
             lacked |= self._client.set_status(run, wanted.status, wanted.ended)
             return run, lacked
 
@@ -175,16 +189,12 @@ class Tracker(Connection):
     def mark_best(self, parent_run_id: str, strategy: str, directory: TrialDirectory) -> str:
         """Mark a trial as the best of its strategy, in place of another one; returns its run's id.
 
-        The weights, their description and the confusion matrix are stored below ``model/``, as far
-        as they exist.
+        Its model becomes one of MLflow's logged models, under the name of the strategy.
         """
-        picture = directory.artifacts / "confusion_matrix.png"
-        files = [directory.weights, directory.weights_description, picture]
-        models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}
         run, _ = self._mirror(directory, parent_run_id)
         with self._writing(run.tags["workbench.study"]) as runs:
-            listed = self._client.send_files(run, models, MODEL)
-            self._client.write(run, tags={BEST: "true", **listed})
+            self._send_model(run, directory)
+            self._client.write(run, tags={BEST: "true"})
             for other in runs.values():
                 if (
                     other is not run
@@ -193,10 +203,26 @@ class Tracker(Connection):
                     and other.tags.get("workbench.strategy") == strategy
                 ):
                     self._client.restore(other)
+                    # Of an older version, which stored the files with the run.
                     self._client.replace_folder(other, "model", None)
-                    other.files.pop(MODEL, None)
-                    self._client.remove_tags(other, (BEST, MODEL))
+                    self._models.remove(other, self._experiments[run.tags["workbench.study"]])
+                    self._client.remove_tags(other, (BEST, MODEL, MODEL_ID))
         return run.run_id
+
+    def _send_model(self, run: Run, directory: TrialDirectory) -> None:
+        """Store the model that a trial kept, unless it is stored already."""
+        digest = self._models.digest(directory)
+        model_id = run.tags.get(MODEL_ID, "")
+        if digest is None:
+            return
+        if run.tags.get(MODEL) == digest and self._models.is_there(run, model_id):
+            return
+        experiment = self._experiments[run.tags["workbench.study"]]
+        model_id = self._models.replace(run, experiment, directory)
+        if self._client.file(run, "model").exists():
+            self._client.replace_folder(run, "model", None)
+        # Last: a crash before this only stores the model again.
+        self._client.write(run, tags={MODEL: digest, MODEL_ID: model_id})
 
     def reconcile(
         self, study_directory: Path, *, parent_statuses: Mapping[str, str] | None = None
@@ -262,6 +288,25 @@ class Tracker(Connection):
                 run, {f"study/{name}": study_directory / name for name in files}
             )
             return run.run_id
+
+    def register(self, run_id: str, name: str, card: str) -> str:
+        """Register the model of a trial's run under a name, as its champion.
+
+        Args:
+            run_id: Of the trial.
+            name: Of the registered model.
+            card: Its description.
+
+        Returns:
+            The version.
+
+        Raises:
+            LookupError: The run has no model in MLflow.
+        """
+        with self._writing_run(run_id) as run:
+            if MODEL_ID not in run.tags:
+                raise LookupError(f"MLflow has no model of the run {run_id}.")
+            return self._models.register(run_id, run.tags[MODEL_ID], name, card)
 
     def key_of(self, run_id: str) -> str:
         """The key of the trial that a run mirrors (``TrialSpec.key``).

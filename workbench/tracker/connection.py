@@ -20,6 +20,7 @@ from workbench.record import experiment_of
 from workbench.tracker import store
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY
+from workbench.tracker.models import ModelClient
 from workbench.tracker.stored_run import Run
 
 
@@ -53,6 +54,7 @@ class Connection:
         with self._reached():
             client = mlflow.MlflowClient(self._store.opened)
         self._client = RunClient(mlflow, client, self._store)
+        self._models = ModelClient(mlflow, client, self._store)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Run]] = {}

@@ -13,6 +13,7 @@ from workbench.tracker.params import LONGEST_TAG, params_of, tag_text, valid_nam
 KEY = "workbench.key"
 BEST = "workbench.best"
 MODEL = "workbench.model"
+MODEL_ID = "workbench.model_id"
 FILES = "workbench.files"
 EPOCHS = "workbench.epochs"
 STATE = "workbench.state"

@@ -24,9 +24,16 @@ from workbench.record.files import lock, write_atomically
 from workbench.tracker.entry import VIEW
 
 PORT = 5000  # of ``workbench ui``, unless it is told another one
-# The artifacts of a study or of one of its runs, in whichever home.
+# The artifacts of a study, or of one of its runs or models, in whichever home.
 _LOCATION = re.compile(
-    rf".*/mlruns/artifacts/(?P<place>{STUDY_NAME.pattern}(?P<run>/[0-9a-f]{{32}}/artifacts)?)"
+    rf".*/mlruns/artifacts/(?P<place>{STUDY_NAME.pattern}(?P<run>/(models/m-)?[0-9a-f]{{32}}/artifacts)?)"
+)
+_LOCATED = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
 )
 
 
@@ -231,7 +238,7 @@ def relocate(database: Path, home: Path) -> None:
     try:
         with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
             connection.create_function("here", 1, here, deterministic=True)
-            for table, uri in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            for table, uri in _LOCATED:
                 elsewhere = f"WHERE {uri} != here({uri})"
                 # Without the look every reader would wait for the writer.
                 if connection.execute(f"SELECT 1 FROM {table} {elsewhere} LIMIT 1").fetchone():

@@ -1,4 +1,4 @@
-"""The weights and the artifacts of a trial: scores of each class, worst mistakes, pictures of both.
+"""The artifacts of a trial: scores of each class, worst mistakes, pictures of both.
 
 Pictures are drawn for the best trial of a strategy and the first run of a confirmed configuration.
 MLflow shows the curves of every trial.
@@ -7,16 +7,15 @@ MLflow shows the curves of every trial.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench import datasets, record, tasks
+from workbench import datasets, tasks
 from workbench.plotting import confusion_matrix, mistakes, saving
-from workbench.record import Role, TrialDirectory, TrialSpec
+from workbench.record import TrialDirectory, TrialSpec
 from workbench.record.files import is_disk_error, writing
 
 if TYPE_CHECKING:
@@ -48,75 +47,6 @@ def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
         if is_disk_error(error):
             raise
         _LOGGER.warning("%s: cannot make the %s", name, what, exc_info=True)
-
-
-def write_weights(
-    directory: TrialDirectory,
-    spec: TrialSpec,
-    weights: Mapping[str, Tensor] | None,
-    *,
-    epoch: int,
-    value: float,
-    classes: Sequence[str],
-) -> None:
-    """Write ``best.safetensors``, and ``best.json`` with its description and SHA-256.
-
-    Every trial of a search keeps its weights until a better trial replaces them. A selection and a
-    confirmation have a hundred runs and more: a selection keeps none, and a confirmation the model
-    of each arm's first seed (the best one could be chosen only by the test split). Any other model
-    can be trained again from its specification.
-
-    Args:
-        directory: Of the trial.
-        spec: Of the trial.
-        weights: Of the whole model, on the CPU; None writes nothing.
-        epoch: Number of the report in which they were validated.
-        value: Of the objective at that report.
-        classes: Names of the outputs.
-    """
-    replicate = spec.role is Role.CONFIRMATION and spec.number > 0
-    if weights is None or replicate or spec.role is Role.SELECTION:
-        return
-    from safetensors.torch import save
-
-    content = save(dict(weights))
-    # The weights first: ``read_weights`` ignores them until their description is there too.
-    record.write_atomically(directory.weights, content)
-    description = {
-        "format": "safetensors: the state dict of the whole model",
-        "study": spec.study,
-        "trial": spec.name,
-        "epoch": epoch,
-        "metric": spec.objective.metric,
-        "value": value,
-        "backbone": record.plain(spec.plan.backbone),
-        "dataset": record.plain(spec.plan.dataset),
-        "classes": list(classes),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    text = json.dumps(description, indent=1)
-    record.write_atomically(directory.weights_description, text.encode())
-
-
-def read_weights(directory: TrialDirectory) -> dict[str, Tensor] | None:
-    """The weights that a trial kept; None if it has none.
-
-    Raises:
-        ValueError: The file does not match its SHA-256.
-    """
-    if not directory.weights.exists() or not directory.weights_description.exists():
-        return None
-    from safetensors.torch import load
-
-    content = directory.weights.read_bytes()
-    expected = json.loads(directory.weights_description.read_text())["sha256"]
-    if (digest := hashlib.sha256(content).hexdigest()) != expected:
-        raise ValueError(
-            f"{directory.weights} is damaged: its SHA-256 is {digest}, but "
-            f"{directory.weights_description.name} says {expected}."
-        )
-    weights: dict[str, Tensor] = load(content)
-    return weights
 
 
 def write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]]) -> None:

@@ -108,7 +108,7 @@ def measure(
     plan, metric = spec.plan, spec.objective.tested
     try:
         staged = inference.rebuild_model(
-            plan,
+            plan.backbone,
             chosen.weights,
             owner=spec.name,
             input_shape=data.input_shape,

@@ -20,6 +20,7 @@ import torch
 
 from workbench import backbones, record, tasks
 from workbench.datasets import Data
+from workbench.datasets.preparation import Preparation, preparation_of
 from workbench.engine import memory
 from workbench.engine.batches import is_dead_loader
 from workbench.engine.devices import choose_device
@@ -36,7 +37,7 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError, writing
 from workbench.tasks import Task
-from workbench.trial import artifacts, best_epoch, code, evaluation, failures
+from workbench.trial import artifacts, best_epoch, code, evaluation, failures, kept
 from workbench.trial.best_epoch import Chosen, Trainer
 from workbench.trial.evaluation import Tested
 from workbench.trial.trainers import trainer_of
@@ -126,6 +127,7 @@ class _Attempt:
         self.begun = record.now()
         self.trainer: Trainer | None = None
         self.data: Data | None = None
+        self.preparation: Preparation | None = None
         self.task: Task | None = None
         self.device: torch.device | None = None
         self.provenance: Mapping[str, str] = {}
@@ -185,14 +187,15 @@ class _Attempt:
             return write()
 
     def _write_weights(self) -> None:
-        if self.chosen is not None and self.data is not None:
-            artifacts.write_weights(
+        if self.chosen is not None and self.data is not None and self.preparation is not None:
+            kept.write_weights(
                 self.directory,
                 self.spec,
                 self.chosen.weights,
                 epoch=self.chosen.epoch,
                 value=self.chosen.value,
-                classes=self.data.classes,
+                data=self.data,
+                preparation=self.preparation,
             )
 
     def _train_and_test(self) -> tuple[State, str | None]:
@@ -277,6 +280,8 @@ class _Attempt:
         self.peak_is_known = memory.start_peak(device)
         require_planned_code(plan.code)
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
+        # At the start, because the files of the data set may be gone at the end.
+        self.preparation = preparation_of(plan.dataset, data, target=tasks.target_of(plan.task))
         self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
         return trainer_of(self.spec, data, task, device, self.interrupted)
 

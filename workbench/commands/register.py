@@ -1,0 +1,95 @@
+"""``workbench register``: the model that a study found, in MLflow's registry as the champion."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.commands import browse
+from workbench.commands.kept_model import Unusable, explained
+from workbench.commands.model_card import LOAD_MLFLOW, StudyFacts, model_card
+from workbench.commands.predict import find
+from workbench.commands.summaries import TrialDetails
+from workbench.record import TrialDirectory
+from workbench.tracker import Tracker
+from workbench.tracker.models import CHAMPION
+from workbench.trial import kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A version in MLflow's registry.
+
+    Attributes:
+        model: The trial that kept it.
+        name: Of the registered model.
+        version: Its number.
+        uri: For ``mlflow.pyfunc.load_model``.
+    """
+
+    model: str
+    name: str
+    version: str
+    uri: str
+
+
+def register(
+    home: Path, study: str, *, name: str | None = None, strategy: str | None = None
+) -> Registered:
+    """Register the model of the leader of a finished confirmation, or of a strategy.
+
+    Args:
+        home: Where ``mlruns`` is.
+        study: Its name.
+        name: Of the registered model; the study's by default.
+        strategy: Register this strategy's model, confirmed or not.
+
+    Raises:
+        Unknown: There is no such study or strategy.
+        Unusable: No confirmation has finished, the verdict names no leader, or the leader's model
+            was not kept.
+        StoreError: MLflow's store cannot be used.
+    """
+    browse.study(home, study)
+    facts = StudyFacts.of(home, study)
+    trial = find(home, f"{study}/{strategy}") if strategy else _leader(home, study, facts)
+    description = None
+    model = f"{study}/{trial.summary.trial}"
+    with explained():
+        path = TrialDirectory(trial.directory).weights_description
+        if path.exists():
+            description = kept.read_description(path)
+    if description is None:
+        raise Unusable(f"{model} has no weights, or those of a version that cannot be registered.")
+    name = name or study
+    card = model_card(description, facts, LOAD_MLFLOW.format(name=name))
+    run_id = facts.run_id(trial.spec.key)
+    try:
+        with closing(Tracker(home)) as tracker:
+            version = tracker.register(run_id or "", name, card)
+    except LookupError as error:
+        hint = f"send it with: workbench sync {study}"
+        raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error
+    return Registered(model=model, name=name, version=version, uri=f"models:/{name}@{CHAMPION}")
+
+
+def _leader(home: Path, study: str, facts: StudyFacts) -> TrialDetails:
+    if not facts.confirmed:
+        raise Unusable(
+            f"{study} has no finished confirmation, so no strategy has won; run workbench confirm "
+            f"{study}, or register the best model of a search with --strategy."
+        )
+    leader = facts.verdict.leader
+    if leader is None:
+        raise Unusable(
+            f"The verdict on {study} ({facts.verdict.heading}) names no leader; choose a strategy "
+            "with --strategy."
+        )
+    try:
+        return browse.trial(home, study, f"confirmation/{leader}/000")
+    except browse.Unknown as error:
+        raise Unusable(
+            f"The verdict on {study} names {leader}, which is no single configuration; choose "
+            "a strategy with --strategy."
+        ) from error

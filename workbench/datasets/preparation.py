@@ -1,0 +1,115 @@
+"""What a trained model must know of its data set, to take new samples without it.
+
+A trial keeps it with its weights; ``unlabelled`` reads new samples by it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workbench.datasets.loading import stored_shape, table_levels
+from workbench.datasets.samples import Data
+from workbench.record.strategy import Knobs
+
+# Column of a table of images: each the content of an image file.
+IMAGE = "image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What a trained model must know of its data set to take new samples.
+
+    Attributes:
+        dataset: Its name and options.
+        kind: ``image``, ``vector`` or ``text``.
+        input_shape: Of one sample as a model's input; ``()`` for texts.
+        stored_shape: Of one image as it is read, before resizing; ``()`` for other samples.
+        mean: Subtracted from the inputs: one number, or one per channel or feature.
+        std: The divisor after that.
+        levels: Of a table, see ``tables.Encoding``; None for other samples.
+    """
+
+    dataset: Knobs
+    kind: str
+    input_shape: tuple[int, ...]
+    stored_shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    levels: Mapping[str, tuple[str, ...] | None] | None
+
+    @property
+    def columns(self) -> dict[str, str] | None:
+        """The columns of a table of new samples with their types; None for an array of vectors.
+
+        Types are those of an MLflow signature: ``string``, ``double``, ``binary``.
+        """
+        if self.kind == "text":
+            return {self.dataset.get("text", "text"): "string"}
+        if self.kind == "image":
+            return {IMAGE: "binary"}
+        if self.levels is None:
+            return None
+        return {
+            name: "double" if known is None else "string" for name, known in self.levels.items()
+        }
+
+    @property
+    def example(self) -> list[str | float]:
+        """A made-up sample: a value for each of ``columns``, or a vector; bytes as base64.
+
+        No sample of the data set, because a model may be published and its data may not.
+        """
+        if self.kind == "text":
+            return ["an example"]
+        if self.kind == "image":
+            return [base64.b64encode(_grey(self.stored_shape)).decode()]
+        if self.levels is None:
+            return list(self.mean)
+        values: list[str | float] = []
+        position = 0
+        for known in self.levels.values():
+            values.append(self.mean[position] if known is None else known[0])
+            position += 1 if known is None else len(known)
+        return values
+
+
+def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
+    """How a trial's samples were prepared.
+
+    Args:
+        dataset: The trial's ``dataset``: its name and options.
+        data: The trial's data.
+        target: What its task predicts; see ``datasets.samples.TARGETS``.
+
+    Raises:
+        Absent, ValueError: The data set cannot be read any more.
+    """
+    stored: tuple[int, ...] = ()
+    levels = None
+    if data.kind == "image":
+        stored = stored_shape(dataset, target=target)
+    if dataset["name"] == "table":
+        levels = table_levels(dataset, target=target)
+    return Preparation(
+        dataset=dataset,
+        kind=data.kind,
+        input_shape=data.input_shape,
+        stored_shape=stored,
+        mean=data.mean,
+        std=data.std,
+        levels=levels,
+    )
+
+
+def _grey(shape: tuple[int, ...]) -> bytes:
+    """A grey PNG of an image's shape ``(C, H, W)``."""
+    from PIL import Image
+
+    channels, height, width = shape
+    file = io.BytesIO()
+    mode = {1: "L", 4: "RGBA"}.get(channels, "RGB")
+    Image.new(mode, (width, height), "grey").save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,208 @@
+"""Models of trials as MLflow's logged models: in its UI, for ``mlflow.pyfunc``, in its registry.
+
+The folder of a model holds the files of ``workbench export`` and an ``MLmodel`` that names our
+loader, so that nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workbench.record import TrialDirectory
+from workbench.record.files import sha256_of
+from workbench.tracker.params import valid_name
+from workbench.tracker.store import Store
+from workbench.tracker.stored_run import Run
+
+# The names of its files: see ``commands.kept_model``, which loads them.
+WEIGHTS, DESCRIPTION = "model.safetensors", "workbench.json"
+LOADER = "workbench.commands.pyfunc"
+CHAMPION = "champion"
+
+_EXAMPLE, _REQUEST = "input_example.json", "serving_input_example.json"
+_VERSIONS = "mlflow.modelVersions"
+# What MLflow refuses in the name of a model.
+_REFUSED = str.maketrans(dict.fromkeys("/:.%\"'", "-"))
+
+
+class ModelClient:
+    """Writes, replaces and registers logged models."""
+
+    def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
+        self._mlflow = mlflow
+        self._client = client
+        self._store = store
+
+    def digest(self, directory: TrialDirectory) -> str | None:
+        """Identifies the model that a trial kept; None without one that can be loaded alone."""
+        if not (directory.weights.exists() and directory.weights_description.exists()):
+            return None
+        # Descriptions of older versions do not say how new samples are prepared.
+        if "preparation" not in json.loads(directory.weights_description.read_text()):
+            return None
+        return sha256_of(directory.weights_description)[:16]
+
+    def is_there(self, run: Run, model_id: str) -> bool:
+        """Whether a model has its files, without asking MLflow."""
+        study = self._store.folder_of(run.artifacts).parents[1]
+        return (study / "models" / model_id / "artifacts" / "MLmodel").is_file()
+
+    def replace(self, run: Run, experiment: str, directory: TrialDirectory) -> str:
+        """Write the model of a trial, in place of whatever a crash or an earlier one has left.
+
+        Args:
+            run: Of the trial.
+            experiment: Id of the run's.
+            directory: Of the trial, with weights.
+
+        Returns:
+            The id of the model.
+        """
+        self.remove(run, experiment)
+        description = json.loads(directory.weights_description.read_text())
+        model = self._client.create_logged_model(
+            experiment,
+            name=description["strategy"].translate(_REFUSED),
+            source_run_id=run.run_id,
+            params=dict(run.params),
+            tags={key: run.tags[key] for key in ("workbench.key", "workbench.role")},
+            model_type=str(description["task"]["name"]),
+        )
+        folder = self._folder(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        _link(directory.weights, folder / WEIGHTS)
+        shutil.copyfile(directory.weights_description, folder / DESCRIPTION)
+        for file, content in self._texts(model, description, directory.weights).items():
+            (folder / file).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        entities = self._mlflow.entities
+        step = int(description["epoch"])
+        self._client.log_outputs(run.run_id, [entities.LoggedModelOutput(model.model_id, step)])
+        result = directory.result()
+        ended = 0 if result is None else result.ended
+        times = {epoch.epoch: epoch.timestamp for epoch in directory.history()}
+        # Exactly the points that the run has already: MLflow stores them only with the model.
+        points = [
+            (description["metric"], description["value"], times.get(step, ended)),
+            *((name, value, ended) for name, value in (result.test if result else {}).items()),
+        ]
+        metrics = [
+            entities.Metric(
+                valid_name(name), value, at, step, model_id=model.model_id, run_id=run.run_id
+            )
+            for name, value, at in points
+        ]
+        self._client.log_batch(run.run_id, metrics=metrics)
+        self._client.finalize_logged_model(model.model_id, "READY")
+        return str(model.model_id)
+
+    def remove(self, run: Run, experiment: str) -> None:
+        """Delete the models of a run, except registered ones, which people rely on."""
+        for model in self._of(run, experiment):
+            if _VERSIONS not in model.tags:
+                shutil.rmtree(self._folder(model).parent, ignore_errors=True)
+                self._client.delete_logged_model(model.model_id)
+
+    def register(self, run_id: str, model_id: str, name: str, card: str) -> str:
+        """Register a model as the champion of a name; returns the version.
+
+        A model that has been registered under this name keeps its version.
+
+        Raises:
+            MlflowException: MLflow refuses.
+        """
+        model = self._client.get_logged_model(model_id)
+        with suppress(self._mlflow.MlflowException):  # There is one already.
+            self._client.create_registered_model(name)
+        known = self._client.search_model_versions(f"name = '{name}'")
+        version = next((v.version for v in known if v.source == model.artifact_location), None)
+        if version is None:
+            made = self._client.create_model_version(
+                name, model.artifact_location, run_id=run_id, model_id=model_id
+            )
+            version = made.version
+            # As ``mlflow.register_model`` does; the page of the model links its versions by this.
+            versions = json.loads(model.tags.get(_VERSIONS, "[]"))
+            versions.append({"name": name, "version": version})
+            self._client.set_logged_model_tags(model_id, {_VERSIONS: json.dumps(versions)})
+        self._client.update_model_version(name, version, card)
+        self._client.set_registered_model_alias(name, CHAMPION, version)
+        return str(version)
+
+    def _of(self, run: Run, experiment: str) -> list[Any]:
+        return list(
+            self._client.search_logged_models([experiment], f"source_run_id = '{run.run_id}'")
+        )
+
+    def _folder(self, model: Any) -> Path:
+        return self._store.folder_of(model.artifact_location)
+
+    def _texts(
+        self, model: Any, description: Mapping[str, Any], weights: Path
+    ) -> Mapping[str, Any]:
+        """The small files of a model, by name. YAML, as MLflow reads it, includes JSON."""
+        example: Any
+        if description["columns"] is None:
+            shape = [-1, *description["preparation"]["input_shape"]]
+            spec = {"dtype": "float32", "shape": shape}
+            inputs: list[dict[str, Any]] = [{"type": "tensor", "tensor-spec": spec}]
+            example = [description["example"]]
+            info, request = {"type": "ndarray"}, {"inputs": example}
+        else:
+            inputs = [
+                {"type": kind, "name": name, "required": True}
+                for name, kind in description["columns"].items()
+            ]
+            example = {"columns": [*description["columns"]], "data": [description["example"]]}
+            info = {"type": "dataframe", "pandas_orient": "split"}
+            request = {"dataframe_split": example}
+        outputs = [
+            {"type": kind, "name": name, "required": True}
+            for name, kind in description["outputs"].items()
+        ]
+        return {
+            _EXAMPLE: example,
+            _REQUEST: request,
+            "MLmodel": {
+                "flavors": {
+                    "python_function": {
+                        "loader_module": LOADER,
+                        "python_version": platform.python_version(),
+                    }
+                },
+                "signature": {
+                    "inputs": json.dumps(inputs),
+                    "outputs": json.dumps(outputs),
+                    "params": None,
+                },
+                "saved_input_example_info": {
+                    **info,
+                    "artifact_path": _EXAMPLE,
+                    "serving_input_path": _REQUEST,
+                },
+                "model_id": model.model_id,
+                "model_uuid": model.model_id,
+                "run_id": model.source_run_id,
+                "mlflow_version": self._mlflow.__version__,
+                "utc_time_created": str(datetime.now(UTC).replace(tzinfo=None)),
+                "model_size_bytes": weights.stat().st_size,
+            },
+        }
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, without its bytes a second time if possible.
+
+    The file of a trial is never changed in place: a new one replaces it.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
