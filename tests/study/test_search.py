@@ -113,7 +113,7 @@ def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:
         source=search,
         workers=workers,
         mirror=Silent(),
-        progress=lambda stopping: None,
+        progress=lambda driver: None,
     )
     driver.run()
     return search
