@@ -35,6 +35,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     for name in (
+        "new",
         "check",
         "run",
         "confirm",

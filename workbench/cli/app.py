@@ -13,7 +13,7 @@ import typer
 
 from workbench.cli import terminal
 from workbench.cli.group import CommandGroup
-from workbench.cli.options import File, Home, Inline, Json, Set, Wait, Workers
+from workbench.cli.options import File, FileOrName, Home, Inline, Json, Set, Wait, Workers
 
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome
@@ -53,6 +53,42 @@ def options(
 
 
 @app.command()
+def new(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The new file; NAME.yaml by default.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="A folder with a folder of images for each class, a table, or a name."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of a table: the column to predict.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="The model to fine-tune.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(help="What to compare: optimizer, freeze_depth or schedule.")
+    ] = None,
+    trials: Annotated[str | None, typer.Option(help="Trials of each strategy.")] = None,
+    name: Annotated[str | None, typer.Option(help="The study's name.")] = None,
+) -> None:
+    """Write a study file for your data; what no option says is asked."""
+    from workbench.commands import new
+
+    with terminal.errors(also=(ValueError,)):
+        path = new.write_study(
+            file,
+            terminal.answer,
+            data=data,
+            target=target,
+            backbone=backbone,
+            compare=compare,
+            trials=trials,
+            name=name,
+        )
+    typer.echo(f"{path} is written. Edit it, then: workbench check {path}")
+
+
+@app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study files.")],
     overrides: Set = None,
@@ -82,7 +118,7 @@ def check(
 
 @app.command()
 def run(
-    file: File,
+    study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
     workers: Workers = None,
@@ -107,7 +143,7 @@ def run(
         terminal.home_or_temporary(home, smoke) as place,
         terminal.started_workers(place, workers, inline) as started,
     ):
-        asked = (file, overrides or [], place, started, terminal.watcher())
+        asked = (Path(study), overrides or [], place, started, terminal.watcher())
 
         def shown(outcome: Outcome, last: bool) -> None:
             printed.outcome(terminal.console(), outcome, smoke=smoke, last=last)
@@ -123,7 +159,7 @@ def run(
 
 @app.command()
 def confirm(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")],
+    study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
     workers: Workers = None,

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+FileOrName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")
+]
 File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
 Home = Annotated[
     Path,

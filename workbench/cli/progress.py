@@ -95,7 +95,9 @@ class TerminalWatcher:
         inside = table_of("running trial", "epoch", "value", right=("epoch", "value"))
         for trial in running:
             inside.add_row(escape(trial.name), _epochs(trial), number(trial.value))
-        parts: list[RenderableType] = [bar, table, *([Text(), inside] if running else [])]
+        parts: list[RenderableType] = [bar, table]
+        if running:
+            parts += [Text(), inside]
         return Group(*parts, *([Text(_STOPPING, style="yellow")] if stopping else []))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,6 +73,27 @@ def ask_consent(offer: Offer, yes: bool) -> bool:
         return typer.confirm("Continue?")
     except typer.Abort:
         return False
+
+
+def answer(
+    given: str | None, question: str, default: str | None, understood: Callable[[str], T]
+) -> T:
+    """What an option says, or else the user, who is asked until the answer is understood.
+
+    Raises:
+        ValueError: The option's value is not understood.
+    """
+    if given is not None:
+        return understood(given)
+
+    def again(written: str) -> T:
+        try:
+            return understood(written)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    found: T = typer.prompt(question, default=default, value_proc=again)
+    return found
 
 
 def worker_count(workers: int | None, inline: bool) -> int:
