@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import webbrowser
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -246,6 +247,7 @@ def report(
     venue: Annotated[
         str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
     ] = "neurips",
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Write the report of a study: page, tables, figures and data.
 
@@ -257,6 +259,8 @@ def report(
     with terminal.errors(also=(ValueError,)):
         written = across.write_report(name, home.absolute(), out, venue=venue)
         printed.report(terminal.console(), written)
+    if open_:
+        webbrowser.open(written.pages[-1].resolve().as_uri())
     if not written.usable:
         raise typer.Exit(outcomes.UNUSABLE)
 
@@ -410,8 +414,8 @@ def predict(
         str,
         typer.Argument(
             metavar="RUN",
-            help="STUDY/STRATEGY (its confirmed model, or the search's best),"
-            " STUDY/STRATEGY/NUMBER, or the id of an MLflow run.",
+            help="STUDY (its leading strategy), STUDY/STRATEGY (its confirmed model, or the"
+            " search's best), STUDY/STRATEGY/NUMBER, or the id of an MLflow run.",
         ),
     ],
     data: Annotated[
@@ -425,6 +429,7 @@ def predict(
 ) -> None:
     """Predict with the model that a trial kept: one line of CSV per sample."""
     from workbench.commands import predict
+    from workbench.verdict.wording.numbers import measured
 
     with terminal.errors(also=(predict.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
@@ -435,6 +440,9 @@ def predict(
                 found.write(file)
         where = "" if out is None else f": {out}"
         typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
+        if found.scores:
+            scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
+            typer.echo(f"against their labels: {scores}", err=True)
 
 
 @app.command()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,7 +22,7 @@ from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.summaries import TrialDetails
 from workbench.datasets.samples import Part
-from workbench.datasets.unlabelled import read_unlabelled
+from workbench.datasets.unlabelled import labels_of, read_unlabelled
 from workbench.engine import inference
 from workbench.engine.devices import choose_device
 from workbench.record import Role, State, TrialDirectory, TrialSpec
@@ -50,11 +50,13 @@ class Predictions:
             for each class; for numbers each column in its own units.
         rows: In the order of the data.
         model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
+        scores: The task's metrics, where the data have labels; see ``labels_of``.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     model: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, file: TextIO) -> None:
         """Write CSV."""
@@ -125,7 +127,9 @@ class KeptModel(nn.Module):
             ).cpu()
             target = tasks.target_of(self.spec.plan.task)
             found = table(self.task, target, self.classes, outputs, names)
-            return replace(found, model=self.name)
+            labels = labels_of(self.spec.plan.dataset, Path(path), names, target, self.classes)
+            scores = {} if labels is None else self.task.metrics(outputs, labels)
+            return replace(found, model=self.name, scores=scores)
 
 
 @contextmanager
@@ -143,8 +147,8 @@ def load_model(home: Path, run: str) -> KeptModel:
 
     Args:
         home: Where ``mlruns`` is.
-        run: ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, or the
-            id of an MLflow run; see ``find``.
+        run: ``STUDY``, ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``,
+            ``STUDY/ROLE/STRATEGY/NUMBER``, or the id of an MLflow run; see ``find``.
 
     Raises:
         Unknown: There is no such study, trial or run.
@@ -178,21 +182,22 @@ def find(home: Path, run: str) -> TrialDetails:
     """The trial of a name or an MLflow run.
 
     A strategy stands for the model that its finished confirmation kept, that of the first seed;
-    without one for the best trial of its search.
+    without one for the best trial of its search. A study stands for the strategy that leads its
+    verdict, without one for the best trial of its search.
 
     Raises:
         Unknown: There is none.
-        Unusable: The name is not that of a trial.
+        Unusable: The study has no trial that has completed.
     """
     if match := _RUN_ID.fullmatch(run):
         run = _key_of(home, match["id"])
     study, _, name = run.partition("/")
     if not name:
-        raise Unusable(
-            f"{run!r} names no trial; a trial is STUDY/STRATEGY (the confirmed model, or "
-            "the search's best), STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of "
-            f"an MLflow run. workbench show {run} lists the trials of a study."
-        )
+        summary = browse.study(home, study).summary
+        leader = summary.verdict.leader if summary.verdict else None
+        name = leader or summary.best_trial or ""
+        if not name:
+            raise Unusable(f"No trial of {study} has completed.")
     directory = record.study_directory(home, study)
     confirmed = confirmation_progress(directory, record.scan(directory))
     roles = [Role.SEARCH]
