@@ -149,6 +149,16 @@ def test_every_strategy_gets_the_same_number_of_trials_in_turn(tiny: Path, home:
     ]
 
 
+def test_optuna_s_own_tools_show_the_objective_by_its_name(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining()).close()
+    storage = f"sqlite:///{record.study_directory(home, 'tiny') / 'optuna.db'}"
+    studies = optuna.study.get_all_study_names(storage)
+    assert len(studies) == 4
+    for name in studies:
+        shown = optuna.load_study(study_name=name, storage=storage)
+        assert shown.metric_names == ["validation/accuracy"]
+
+
 def test_the_first_trial_of_every_strategy_is_the_default(tiny: Path, home: Path) -> None:
     drive(tiny, home, MadeUpTraining())
     for directory, spec in record.scan(record.study_directory(home, "tiny")):

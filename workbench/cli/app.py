@@ -452,11 +452,21 @@ def ui(
     ] = None,
     home: Home = HERE,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+    optuna: Annotated[
+        bool,
+        typer.Option("--optuna", help="Instead: Optuna's dashboard of the study, to look only."),
+    ] = False,
 ) -> None:
     """Start the MLflow server on the store of this home."""
     from workbench.commands import ui
 
     with terminal.errors():
+        if optuna:
+            storage = ui.storage_of(home.absolute(), study)
+            typer.echo(f"Optuna's dashboard (Ctrl-C stops it): http://127.0.0.1:{port}/")
+            sys.stdout.flush()
+            ui.serve_optuna(storage, port)
+            return
         url = ui.page(home.absolute(), port, study)
         typer.echo(f"The MLflow UI opens in about 20 seconds (Ctrl-C stops it): {url}")
         # Now: the server replaces this process, and its buffer would be lost.
