@@ -109,9 +109,11 @@ def test_a_study_on_a_table_of_texts_works_as_the_page_says(tmp_path: Path, home
     write_reviews(tmp_path / "reviews.csv")
     file = study(tmp_path, "reviews")
     assert "2 classes" in called("check", file, "--home", home)
-    called("run", file, "--home", home, "--inline")
+    (line,) = called("run", file, "--home", home, "--inline", "--quiet").splitlines()
+    assert line.startswith("reviews: 8 trials in ")
     assert shown(home, "reviews")["best"] > 0.9
-    called("report", "reviews", "--home", home)
+    page = home / "reports" / "reviews" / "index.html"
+    assert called("report", "reviews", "--home", home, "--quiet") == f"report: {page}\n"
     new = tmp_path / "new.csv"
     new.write_text("review\nfine and warm\ndull and empty\n")
     out = tmp_path / "predictions.csv"

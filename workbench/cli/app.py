@@ -14,7 +14,7 @@ import typer
 
 from workbench.cli import terminal
 from workbench.cli.group import CommandGroup
-from workbench.cli.options import File, FileOrName, Home, Inline, Json, Set, Wait, Workers
+from workbench.cli.options import File, FileOrName, Home, Inline, Json, Quiet, Set, Wait, Workers
 
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome
@@ -134,6 +134,7 @@ def run(
             "--retry-failed", help="Run failed trials again, after the cause was corrected."
         ),
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run (or resume) the search of a study."""
     from workbench.cli import printed
@@ -144,10 +145,10 @@ def run(
         terminal.home_or_temporary(home, smoke) as place,
         terminal.started_workers(place, workers, inline) as started,
     ):
-        asked = (Path(study), overrides or [], place, started, terminal.watcher())
+        asked = (Path(study), overrides or [], place, started, terminal.watcher(quiet=quiet))
 
         def shown(outcome: Outcome, last: bool) -> None:
-            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last)
+            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
 
         if smoke:
             from workbench.commands.smoke import smoke_study
@@ -185,6 +186,7 @@ def confirm(
         ),
     ] = None,
     wait: Wait = False,
+    quiet: Quiet = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
     from workbench.cli import printed
@@ -197,7 +199,7 @@ def confirm(
 
     def shown(outcome: Outcome, last: bool) -> None:
         show = printed.confirmed if outcome.selection else printed.outcome
-        show(terminal.console(), outcome, last=last)
+        show(terminal.console(), outcome, last=last, quiet=quiet)
 
     with terminal.errors(), terminal.started_workers(place, workers, inline) as started:
         confirming = partial(confirm_study, study, fresh=fresh)
@@ -205,9 +207,9 @@ def confirm(
             overrides or [],
             place,
             started,
-            terminal.watcher(),
+            terminal.watcher(quiet=quiet),
             wait=wait,
-            agree=lambda offer: terminal.ask_consent(offer, yes),
+            agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet),
             at_once=terminal.worker_count(workers, inline),
             shown=shown,
         )
@@ -248,6 +250,7 @@ def report(
         str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
     ] = "neurips",
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the report of a study: page, tables, figures and data.
 
@@ -258,7 +261,7 @@ def report(
 
     with terminal.errors(also=(ValueError,)):
         written = across.write_report(name, home.absolute(), out, venue=venue)
-        printed.report(terminal.console(), written)
+        printed.report(terminal.console(), written, quiet=quiet)
     if open_:
         webbrowser.open(written.pages[-1].resolve().as_uri())
     if not written.usable:

@@ -35,4 +35,7 @@ Inline = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="If another process is running this study, wait for it.")
 ]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only warnings and how it ended, in a line.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

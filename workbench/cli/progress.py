@@ -101,6 +101,28 @@ class TerminalWatcher:
         return Group(*parts, *([Text(_STOPPING, style="yellow")] if stopping else []))
 
 
+class QuietWatcher:
+    """Shows nothing."""
+
+    def prepare(self, title: str) -> None:
+        """A study is being checked."""
+
+    def begin(self, title: str, notes: Sequence[str]) -> None:
+        """A study begins."""
+
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
+        """There may be something new."""
+
+    def end(self) -> None:
+        """The trials have ended."""
+
+
 class LogWatcher:
     """Plain lines: one when a study begins, then one every ten seconds, then the last."""
 

@@ -32,10 +32,12 @@ def console(*, error: bool = False) -> Console:
     return found if found.is_terminal else Console(stderr=error, emoji=False, width=200)
 
 
-def watcher() -> Watcher:
+def watcher(*, quiet: bool = False) -> Watcher:
     """Shows progress: redrawn in a terminal, line by line in a log."""
-    from workbench.cli.progress import LogWatcher, TerminalWatcher
+    from workbench.cli.progress import LogWatcher, QuietWatcher, TerminalWatcher
 
+    if quiet:
+        return QuietWatcher()
     shown = console(error=True)
     return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
 
@@ -57,12 +59,14 @@ def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def ask_consent(offer: Offer, yes: bool) -> bool:
+def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False) -> bool:
     """Show what is about to be tested, and ask whether to continue."""
     from workbench.cli import printed
 
     asked = console()
-    printed.offer(asked, offer)
+    # Who is asked must see what for.
+    if not (quiet and yes):
+        printed.offer(asked, offer)
     if yes:
         return True
     # A script or a scheduler would wait for ever for an answer.
