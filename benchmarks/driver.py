@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.commands.run import run_study
-from workbench.driver import GroupProgress
+from workbench.driver import GroupProgress, RunningTrial
 from workbench.driver.workers import LocalWorkers
 
 STUDY = """\
@@ -54,7 +54,13 @@ class Clock:
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """Trials begin."""
 
-    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
         """Take the times once the first trial has ended, and as long as one is left."""
         if any(group.ended for group in groups):
             self.taken.append((time.thread_time(), time.process_time()))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workbench import record
 from workbench.commands.run import run_study
-from workbench.driver import GroupProgress
+from workbench.driver import GroupProgress, RunningTrial
 from workbench.driver.workers import LocalWorkers
 from workbench.record import Role
 
@@ -37,7 +37,13 @@ class Stopwatch:
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
 
-    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
         """Take the times."""
         now = time.perf_counter()
         if self.first is None and any(group.ended for group in groups):

@@ -93,28 +93,44 @@ def test_a_study_on_a_folder_of_pictures_works_as_the_page_says(tmp_path: Path, 
     Image.fromarray(np.full((50, 50, 3), 200, dtype=np.uint8)).save(new / "a.png")
     Image.fromarray(np.full((50, 50, 3), 50, dtype=np.uint8)).save(new / "b.png")
     out = tmp_path / "predictions.csv"
-    called("predict", "pictures/freeze_depth-0/000", new, "--home", home, "--out", out)
+    said = called("predict", "pictures/freeze_depth-0/000", new, "--home", home, "--out", out)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert len(rows) == 2
     assert {row["predicted"] for row in rows} <= {"bright", "dark"}
+    assert "accuracy" not in said, "these have no labels"
+    labelled = tmp_path / "pictures"
+    said = called("predict", "pictures/freeze_depth-0/000", labelled, "--home", home, "--out", out)
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    right = sum(row["name"].startswith(row["predicted"]) for row in rows)
+    assert f"against their labels: accuracy {right / len(rows):.4f}" in said
 
 
 def test_a_study_on_a_table_of_texts_works_as_the_page_says(tmp_path: Path, home: Path) -> None:
     write_reviews(tmp_path / "reviews.csv")
     file = study(tmp_path, "reviews")
     assert "2 classes" in called("check", file, "--home", home)
-    called("run", file, "--home", home, "--inline")
+    (line,) = called("run", file, "--home", home, "--inline", "--quiet").splitlines()
+    assert line.startswith("reviews: 8 trials in ")
     assert shown(home, "reviews")["best"] > 0.9
-    called("report", "reviews", "--home", home)
+    page = home / "reports" / "reviews" / "index.html"
+    assert called("report", "reviews", "--home", home, "--quiet") == f"report: {page}\n"
     new = tmp_path / "new.csv"
     new.write_text("review\nfine and warm\ndull and empty\n")
     out = tmp_path / "predictions.csv"
     called("predict", "reviews/adamw/000", new, "--home", home, "--out", out)
     predicted = [row["predicted"] for row in csv.DictReader(out.read_text().splitlines())]
     assert predicted == ["five", "one"]
+    new.write_text("review,stars\nfine and warm,five\ndull and empty,five\n")
+    said = called("predict", "reviews/adamw/000", new, "--home", home, "--out", out)
+    assert "against their labels: accuracy 0.5000" in said
+    new.write_text("review,stars\nfine and warm,five\ndull and empty,six\n")
+    said = called("predict", "reviews/adamw/000", new, "--home", home, "--out", out)
+    assert "accuracy" not in said, "a label that the model does not know"
 
 
-def test_a_study_on_a_table_of_numbers_works_as_the_page_says(tmp_path: Path, home: Path) -> None:
+def test_a_study_on_a_table_of_numbers_works_as_the_page_says(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_houses(tmp_path / "houses.csv")
     file = study(tmp_path, "prices")
     called("check", file, "--home", home)
@@ -122,7 +138,18 @@ def test_a_study_on_a_table_of_numbers_works_as_the_page_says(tmp_path: Path, ho
     found = shown(home, "prices")
     assert found["metric"] == "validation/rmse"
     assert found["best"] < 40_000, "in the units of the table"
-    called("report", "prices", "--home", home)
+    out = tmp_path / "predictions.csv"
+    said = called("predict", "prices", tmp_path / "houses.csv", "--home", home, "--out", out)
+    predicted, true = (
+        np.array([float(row["price"]) for row in csv.DictReader(path.read_text().splitlines())])
+        for path in (out, tmp_path / "houses.csv")
+    )
+    rmse = float(np.sqrt(np.mean((predicted - true) ** 2)))
+    assert f"rmse {rmse:.0f}" in said
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    called("report", "prices", "--home", home, "--open")
+    assert opened == [(home / "reports" / "prices" / "index.html").as_uri()]
     text = (home / "reports" / "prices" / "report.md").read_text()
     assert "rmse" in text and "accuracy" not in text
 

@@ -295,11 +295,12 @@ class Study(_Printed):
         made, numbers = figures.load(name), composed.numbers[name]
         return Picture(figure=made.draw(numbers), caption=made.caption(numbers))
 
-    def best_model(self, strategy: str) -> KeptModel:
+    def best_model(self, strategy: str | None = None) -> KeptModel:
         """The model of a strategy: that of its confirmation's first seed, or the search's best.
 
         Args:
-            strategy: Its name; ``STRATEGY/NUMBER`` is a single trial.
+            strategy: Its name; ``STRATEGY/NUMBER`` is a single trial. None is the one that leads
+                the verdict or, without a verdict, the best trial of the search.
 
         Raises:
             Unknown: There is none.
@@ -307,7 +308,7 @@ class Study(_Printed):
         """
         from workbench.commands.predict import load_model
 
-        return load_model(self.home, f"{self.name}/{strategy}")
+        return load_model(self.home, f"{self.name}/{strategy}" if strategy else self.name)
 
     def export(self, strategy: str, folder: PathOrText) -> KeptModel:
         """Write a strategy's model as a folder for other programs; see ``commands.export``."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     for name in (
+        "new",
         "check",
         "run",
         "confirm",
@@ -214,6 +216,12 @@ def test_a_study_s_name_in_place_of_its_file_is_answered_with_the_file(
     monkeypatch.chdir(tiny.parent)
     code, _, errors = call("run", "tiny", "--home", home)
     assert (code, errors.strip()) == (2, "tiny: no such file; did you mean tiny.yaml?")
+
+
+@pytest.mark.skipif(find_spec("optuna_dashboard") is not None, reason="it is installed")
+def test_optuna_s_dashboard_that_is_not_installed_is_named(home: Path) -> None:
+    code, _, errors = call("ui", "tiny", "--optuna", "--home", home)
+    assert code == 4 and "pip install optuna-dashboard" in errors
 
 
 def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> None:

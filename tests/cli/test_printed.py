@@ -99,6 +99,14 @@ def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
     assert told in paper.lines
 
 
+def test_quiet_leaves_warnings_and_how_it_ended(paper: Paper) -> None:
+    printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=1, saved_seconds=60), quiet=True)
+    assert paper.lines == [
+        "1 record not sent to MLflow; once it can be reached: workbench sync tiny",
+        "tiny: 3 trials in 61 s; 3 in total.",
+    ]
+
+
 def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, home: Path) -> None:
     printed.plan(paper.console, check_file(tiny, [], home)[0])
     for line in (

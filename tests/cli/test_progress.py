@@ -8,11 +8,15 @@ import pytest
 from rich.console import Console
 
 from workbench.cli.progress import LogWatcher, Pace, TerminalWatcher
-from workbench.driver import GroupProgress
+from workbench.driver import GroupProgress, RunningTrial
 
 GROUPS = [
     GroupProgress(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
     GroupProgress(name="adamw-0", target=12, complete=2, failed=1),
+]
+RUNNING = [
+    RunningTrial(name="sgd-0/004", epoch=3, epochs=12, value=0.93),
+    RunningTrial(name="adamw-0/003", epoch=0, epochs=12),
 ]
 
 
@@ -26,6 +30,19 @@ def test_a_log_gets_plain_lines_with_counts_and_the_best_of_each_strategy() -> N
         "note: the confirmation comes later",
         "digits: 7/24 trials (5 complete, 1 pruned, 1 failed); best so far: sgd-0 0.7500",
     ]
+
+
+def test_a_log_says_how_far_the_running_trials_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.cli.progress._LOG_SECONDS", 0.0)
+    output = io.StringIO()
+    watcher = LogWatcher(Console(file=output, width=300))
+    watcher.begin("digits", [])
+    watcher.update(GROUPS, RUNNING * 3)
+    (line,) = output.getvalue().splitlines()
+    first, _, rest = line.partition("; 6 running: ")
+    assert first.endswith("0.7500")
+    assert rest.startswith("sgd-0/004 epoch 3 of 12 0.9300, adamw-0/003 epoch 0 of 12, sgd-0")
+    assert rest.endswith(" and 2 more")
 
 
 def test_a_log_says_once_that_a_study_is_looked_at() -> None:
@@ -64,6 +81,15 @@ def test_a_terminal_shows_a_bar_and_a_row_for_each_strategy() -> None:
     assert "7/24 trials" in text
     assert "sgd-0" in text and "0.7500" in text
     assert "adamw-0" in text
+
+
+def test_a_terminal_shows_how_far_each_running_trial_is() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, force_terminal=True, color_system=None)
+    console.print(TerminalWatcher(console)._picture(GROUPS, RUNNING))
+    lines = [line.split() for line in output.getvalue().splitlines()]
+    assert ["sgd-0/004", "3", "of", "12", "0.9300"] in lines
+    assert ["adamw-0/003", "0", "of", "12"] in lines
 
 
 class Watched:
@@ -109,3 +135,16 @@ def test_a_trial_that_takes_longer_than_those_before_makes_the_time_left_longer(
     assert watched.ended(2, at=11.0) == "about 10 s left"
     assert watched.ended(2, at=12.0) == "about 10 s left"
     assert watched.ended(2, at=15.0) == "about 40 s left"
+
+
+def test_the_time_left_of_a_first_trial_is_told_from_its_epochs() -> None:
+    clock = iter((0.0, 100.0, 130.0, 160.0))
+    pace = Pace(lambda: next(clock))
+    groups = [GroupProgress(name="a", target=3, running=1)]
+    said = []
+    for epoch in (0, 1, 2, 3):
+        running = [RunningTrial(name="a/000", epoch=epoch, epochs=10)]
+        pace.see(groups, running)
+        said.append(pace.left(groups, running))
+    # The first report includes the start of the worker. 27 epochs of 30 s are left.
+    assert said == ["", "", "about 14 min left", "about 14 min left"]

@@ -17,6 +17,7 @@ from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
 from workbench.cli.app import app
+from workbench.commands import browse
 from workbench.commands.browse import Unknown
 from workbench.commands.confirm import confirm_study
 from workbench.commands.kept_model import Predictions, Unusable, table
@@ -98,6 +99,9 @@ def test_a_strategy_stands_for_its_confirmed_model_once_the_confirmation_is_comp
     words = ["predict", "tiny/sgd", str(wines), "--home", str(own_home)]
     done = CliRunner().invoke(app, words)
     assert (done.exit_code, done.stderr) == (0, "178 predictions of tiny/confirmation/sgd/000\n")
+    verdict = browse.study(own_home, "tiny").summary.verdict
+    assert verdict is not None and verdict.leader is not None
+    assert predict(own_home, "tiny", wines).model == f"tiny/confirmation/{verdict.leader}/000"
     assert predict(own_home, kept(own_home)[0], wines).model == kept(own_home)[0]
     for at, spec in record.scan(record.study_directory(own_home, "tiny")):
         if (spec.role, spec.number) == (record.Role.CONFIRMATION, 1):
@@ -159,9 +163,9 @@ def test_a_trial_that_there_is_not_is_told(
         predict(searched, run, wines)
 
 
-def test_what_names_no_trial_is_told_how_trials_are_named(searched: Path, wines: Path) -> None:
-    with pytest.raises(Unusable, match="STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007"):
-        predict(searched, "tiny", wines)
+def test_a_study_stands_for_the_best_trial_of_its_search(searched: Path, wines: Path) -> None:
+    best = browse.study(searched, "tiny").summary.best_trial
+    assert predict(searched, "tiny", wines).model == f"tiny/{best}"
 
 
 def test_data_of_another_kind_are_refused(searched: Path, tmp_path: Path) -> None:
@@ -193,7 +197,7 @@ def test_the_command_prints_csv_or_writes_it(searched: Path, wines: Path, tmp_pa
 
 
 def test_the_command_says_what_is_wrong_and_exits_with_2(searched: Path, wines: Path) -> None:
-    for run in ("tiny", "tiny/sgd/009"):
+    for run in ("tony", "tiny/sgd/009"):
         done = CliRunner().invoke(app, ["predict", run, str(wines), "--home", str(searched)])
         assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr.strip()

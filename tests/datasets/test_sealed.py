@@ -336,7 +336,7 @@ def searched(folder: Path, salt: int) -> tuple[Path, list[tuple[Any, ...]]]:
         source=search,
         workers=InlineWorkers(),
         mirror=Silent(),
-        progress=lambda stopping: None,
+        progress=lambda driver: None,
     )
     assert driver.run() is None
     found = []

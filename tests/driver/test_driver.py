@@ -21,6 +21,7 @@ from workbench.record import (
     Decision,
     EpochResult,
     Result,
+    Role,
     State,
     TrialDirectory,
     TrialSpec,
@@ -288,6 +289,47 @@ def test_a_study_that_an_older_version_holds_is_refused_without_its_json(tmp_pat
 def test_a_standing_counts_what_has_ended() -> None:
     group = driver.GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
     assert group.ended == 6
+
+
+@pytest.mark.parametrize(
+    ("role", "value"), [(Role.SEARCH, 0.75), (Role.SELECTION, 0.75), (Role.CONFIRMATION, None)]
+)
+def test_a_running_trial_is_shown_by_its_last_report_and_a_confirmation_without_its_value(
+    tmp_path: Path, role: Role, value: float | None
+) -> None:
+    seen = []
+
+    def halfway(driver: Driver, directory: TrialDirectory) -> None:
+        seen.append(driver.running)
+        metrics = {"validation/accuracy": 0.75, "epochs": 0.5}
+        driver.report(directory, EpochResult(epoch=1, phase="main", metrics=metrics, timestamp=1))
+        seen.append(driver.running)
+        driver.finish(directory, Result(state=State.COMPLETE, attempt=1, value=1.0))
+        seen.append(driver.running)
+
+    drive(tmp_path, ListSource(0, adopted=[replace(a_spec(7), role=role)]), Script(halfway))
+    begun = driver.RunningTrial(name="a/007", epoch=0, epochs=0)
+    assert seen == [[begun], [replace(begun, epoch=0.5, value=value)], []]
+
+
+def test_a_resumed_trial_is_shown_at_its_last_recorded_epoch(tmp_path: Path) -> None:
+    spec = replace(a_spec(7), attempt=2)
+    epochs = [
+        EpochResult(epoch=number, phase="main", metrics={"validation/accuracy": 0.1}, timestamp=1)
+        for number in (1, 2)
+    ]
+    directory = record.directory_of(tmp_path, spec)
+    directory.write_spec(spec)
+    for epoch in epochs:
+        directory.append(epoch)
+    seen = []
+
+    def look(driver: Driver, directory: TrialDirectory) -> None:
+        seen.extend(driver.running)
+        driver.finish(directory, Result(state=State.COMPLETE, attempt=2, value=1.0))
+
+    drive(tmp_path, ListSource(0, adopted=[spec]), Script(look))
+    assert [trial.epoch for trial in seen] == [2]
 
 
 @pytest.mark.parametrize(

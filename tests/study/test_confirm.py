@@ -478,13 +478,13 @@ def test_a_study_is_known_by_its_name_with_the_overrides_of_its_search(
     done = confirmed("named", home, agree=Asked(False))
     assert done.offer is not None
     assert records(home, Role.SELECTION, "named")["sgd/000/000"][0].plan.epochs == 1
+    again = run(Path("named"), home)
+    assert (again.study, again.fresh) == ("named", 0), "with the overrides that it had"
     study.rename(study.with_name("gone.yaml"))
-    with pytest.raises(browse.Unknown) as caught:
+    with pytest.raises(browse.Unknown, match=f"was run from {study}, which is not there"):
         confirmed("named", home)
-    assert str(caught.value) == (
-        f"The study named was run from {study}, which is not there. Name its file: workbench "
-        "confirm FILE"
-    )
+    with pytest.raises(browse.Unknown, match=f"was run from {study}, which is not there"):
+        run(Path("named"), home)
 
 
 # -- the command ------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def drive(file: Path, home: Path, reasons: dict[int, str], *, retry: bool = Fals
         source=Search(Study(config, home), retry_failed=retry),
         workers=workers,
         mirror=Silent(),
-        progress=lambda stopping: None,
+        progress=lambda driver: None,
     ).run()
     return workers.begun
 

@@ -113,7 +113,7 @@ def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:
         source=search,
         workers=workers,
         mirror=Silent(),
-        progress=lambda stopping: None,
+        progress=lambda driver: None,
     )
     driver.run()
     return search
@@ -147,6 +147,16 @@ def test_every_strategy_gets_the_same_number_of_trials_in_turn(tiny: Path, home:
     assert [(s.name, s.ended, s.target) for s in search.progress()] == [
         (name, 5, 5) for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all")
     ]
+
+
+def test_optuna_s_own_tools_show_the_objective_by_its_name(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining()).close()
+    storage = f"sqlite:///{record.study_directory(home, 'tiny') / 'optuna.db'}"
+    studies = optuna.study.get_all_study_names(storage)
+    assert len(studies) == 4
+    for name in studies:
+        shown = optuna.load_study(study_name=name, storage=storage)
+        assert shown.metric_names == ["validation/accuracy"]
 
 
 def test_the_first_trial_of_every_strategy_is_the_default(tiny: Path, home: Path) -> None:

@@ -80,7 +80,7 @@ def search(file: Path, home: Path, *, inline: bool) -> None:
     study = Study(config, home)
     workers: Any = InlineWorkers() if inline else LocalWorkers(1, home / "logs")
 
-    def note(stopping: bool) -> None:
+    def note(driver: Driver) -> None:
         if stop.signal is not None:
             (home / "stopping").touch()
 

@@ -116,7 +116,7 @@ def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | No
             source=source,
             workers=workers,
             mirror=notes,
-            progress=lambda stopping: None,
+            progress=lambda driver: None,
             stop=stop,
         ).run()
     return done, notes

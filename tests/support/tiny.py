@@ -41,7 +41,7 @@ class Unseen:
     def begin(self, title: str, notes: object) -> None:
         return None
 
-    def update(self, groups: object, *, stopping: bool = False) -> None:
+    def update(self, groups: object, running: object = (), *, stopping: bool = False) -> None:
         return None
 
     def end(self) -> None:

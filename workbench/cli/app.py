@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import webbrowser
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from workbench.cli import terminal
 from workbench.cli.group import CommandGroup
-from workbench.cli.options import File, Home, Inline, Json, Set, Wait, Workers
+from workbench.cli.options import File, FileOrName, Home, Inline, Json, Quiet, Set, Wait, Workers
 
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome
@@ -53,6 +54,42 @@ def options(
 
 
 @app.command()
+def new(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The new file; NAME.yaml by default.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="A folder with a folder of images for each class, a table, or a name."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of a table: the column to predict.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="The model to fine-tune.")] = None,
+    compare: Annotated[
+        str | None, typer.Option(help="What to compare: optimizer, freeze_depth or schedule.")
+    ] = None,
+    trials: Annotated[str | None, typer.Option(help="Trials of each strategy.")] = None,
+    name: Annotated[str | None, typer.Option(help="The study's name.")] = None,
+) -> None:
+    """Write a study file for your data; what no option says is asked."""
+    from workbench.commands import new
+
+    with terminal.errors(also=(ValueError,)):
+        path = new.write_study(
+            file,
+            terminal.answer,
+            data=data,
+            target=target,
+            backbone=backbone,
+            compare=compare,
+            trials=trials,
+            name=name,
+        )
+    typer.echo(f"{path} is written. Edit it, then: workbench check {path}")
+
+
+@app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study files.")],
     overrides: Set = None,
@@ -82,7 +119,7 @@ def check(
 
 @app.command()
 def run(
-    file: File,
+    study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
     workers: Workers = None,
@@ -97,6 +134,7 @@ def run(
             "--retry-failed", help="Run failed trials again, after the cause was corrected."
         ),
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run (or resume) the search of a study."""
     from workbench.cli import printed
@@ -107,10 +145,10 @@ def run(
         terminal.home_or_temporary(home, smoke) as place,
         terminal.started_workers(place, workers, inline) as started,
     ):
-        asked = (file, overrides or [], place, started, terminal.watcher())
+        asked = (Path(study), overrides or [], place, started, terminal.watcher(quiet=quiet))
 
         def shown(outcome: Outcome, last: bool) -> None:
-            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last)
+            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
 
         if smoke:
             from workbench.commands.smoke import smoke_study
@@ -123,7 +161,7 @@ def run(
 
 @app.command()
 def confirm(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")],
+    study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
     workers: Workers = None,
@@ -148,6 +186,7 @@ def confirm(
         ),
     ] = None,
     wait: Wait = False,
+    quiet: Quiet = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
     from workbench.cli import printed
@@ -160,7 +199,7 @@ def confirm(
 
     def shown(outcome: Outcome, last: bool) -> None:
         show = printed.confirmed if outcome.selection else printed.outcome
-        show(terminal.console(), outcome, last=last)
+        show(terminal.console(), outcome, last=last, quiet=quiet)
 
     with terminal.errors(), terminal.started_workers(place, workers, inline) as started:
         confirming = partial(confirm_study, study, fresh=fresh)
@@ -168,9 +207,9 @@ def confirm(
             overrides or [],
             place,
             started,
-            terminal.watcher(),
+            terminal.watcher(quiet=quiet),
             wait=wait,
-            agree=lambda offer: terminal.ask_consent(offer, yes),
+            agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet),
             at_once=terminal.worker_count(workers, inline),
             shown=shown,
         )
@@ -210,6 +249,8 @@ def report(
     venue: Annotated[
         str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
     ] = "neurips",
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write the report of a study: page, tables, figures and data.
 
@@ -220,7 +261,9 @@ def report(
 
     with terminal.errors(also=(ValueError,)):
         written = across.write_report(name, home.absolute(), out, venue=venue)
-        printed.report(terminal.console(), written)
+        printed.report(terminal.console(), written, quiet=quiet)
+    if open_:
+        webbrowser.open(written.pages[-1].resolve().as_uri())
     if not written.usable:
         raise typer.Exit(outcomes.UNUSABLE)
 
@@ -374,8 +417,9 @@ def predict(
         str,
         typer.Argument(
             metavar="RUN",
-            help="STUDY/STRATEGY (its confirmed model, or the search's best),"
-            " STUDY/STRATEGY/NUMBER, the id of an MLflow run, or a folder of `workbench export`.",
+            help="STUDY (its leading strategy), STUDY/STRATEGY (its confirmed model, or the"
+            " search's best), STUDY/STRATEGY/NUMBER, the id of an MLflow run, or a folder of"
+            " `workbench export`.",
         ),
     ],
     data: Annotated[
@@ -389,6 +433,7 @@ def predict(
 ) -> None:
     """Predict with the model that a trial kept: one line of CSV per sample."""
     from workbench.commands import kept_model, predict
+    from workbench.verdict.wording.numbers import measured
 
     with terminal.errors(also=(kept_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
@@ -399,6 +444,9 @@ def predict(
                 found.write(file)
         where = "" if out is None else f": {out}"
         typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
+        if found.scores:
+            scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
+            typer.echo(f"against their labels: {scores}", err=True)
 
 
 @app.command()
@@ -447,11 +495,21 @@ def ui(
     ] = None,
     home: Home = HERE,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+    optuna: Annotated[
+        bool,
+        typer.Option("--optuna", help="Instead: Optuna's dashboard of the study, to look only."),
+    ] = False,
 ) -> None:
     """Start the MLflow server on the store of this home."""
     from workbench.commands import ui
 
     with terminal.errors():
+        if optuna:
+            storage = ui.storage_of(home.absolute(), study)
+            typer.echo(f"Optuna's dashboard (Ctrl-C stops it): http://127.0.0.1:{port}/")
+            sys.stdout.flush()
+            ui.serve_optuna(storage, port)
+            return
         url = ui.page(home.absolute(), port, study)
         typer.echo(f"The MLflow UI opens in about 20 seconds (Ctrl-C stops it): {url}")
         # Now: the server replaces this process, and its buffer would be lost.

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+FileOrName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")
+]
 File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
 Home = Annotated[
     Path,
@@ -31,5 +34,8 @@ Inline = Annotated[
 ]
 Wait = Annotated[
     bool, typer.Option("--wait", help="If another process is running this study, wait for it.")
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only warnings and how it ended, in a line.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -13,16 +13,19 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from workbench.cli.printed.layout import number, table_of
-from workbench.driver import GroupProgress
-from workbench.verdict.wording.numbers import duration
+from workbench.driver import GroupProgress, RunningTrial
+from workbench.messages import listed
+from workbench.verdict.wording.numbers import duration, given
 
 _LOG_SECONDS = 10.0
+# Running trials that a line of a log names.
+_LOGGED = 4
 _CHECKING = "looking at data, backbone and weights"
 _STOPPING = "pausing running trials after the current batch; Ctrl-C again quits at once"
 
 
 class TerminalWatcher:
-    """A bar for each study and the best value so far of each strategy, redrawn in place."""
+    """A bar for each study, its strategies and its running trials, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -42,10 +45,16 @@ class TerminalWatcher:
             self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
         self._show("")
 
-    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
         """Redraw."""
         if self._live is not None:
-            self._live.update(self._picture(groups, stopping=stopping))
+            self._live.update(self._picture(groups, running, stopping=stopping))
 
     def end(self) -> None:
         """Leave the terminal as it was."""
@@ -60,10 +69,16 @@ class TerminalWatcher:
         self._live = Live(picture, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def _picture(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> Group:
+    def _picture(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> Group:
         ended, target = total(groups)
-        self._pace.see(groups)
-        left = self._pace.left(groups)
+        self._pace.see(groups, running)
+        left = self._pace.left(groups, running)
         bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -77,7 +92,35 @@ class TerminalWatcher:
             failed = f"[red]{group.failed}[/red]" if group.failed else "0"
             counts = (str(group.complete), str(group.pruned), failed, str(group.running))
             table.add_row(escape(group.name), *counts, number(group.best))
-        return Group(bar, table, *([Text(_STOPPING, style="yellow")] if stopping else []))
+        inside = table_of("running trial", "epoch", "value", right=("epoch", "value"))
+        for trial in running:
+            inside.add_row(escape(trial.name), _epochs(trial), number(trial.value))
+        parts: list[RenderableType] = [bar, table]
+        if running:
+            parts += [Text(), inside]
+        return Group(*parts, *([Text(_STOPPING, style="yellow")] if stopping else []))
+
+
+class QuietWatcher:
+    """Shows nothing."""
+
+    def prepare(self, title: str) -> None:
+        """A study is being checked."""
+
+    def begin(self, title: str, notes: Sequence[str]) -> None:
+        """A study begins."""
+
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
+        """There may be something new."""
+
+    def end(self) -> None:
+        """The trials have ended."""
 
 
 class LogWatcher:
@@ -89,6 +132,7 @@ class LogWatcher:
         self._pace = Pace()
         self._title = ""
         self._last: Sequence[GroupProgress] = ()
+        self._running: Sequence[RunningTrial] = ()
         self._stopping = False
         self._prepared = ""
 
@@ -106,19 +150,26 @@ class LogWatcher:
         for note in notes:
             self._line(f"note: {note}")
 
-    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
         """Print a line if the last one is old enough."""
-        self._last = groups
+        self._last, self._running = groups, running
         if stopping and not self._stopping:
             self._stopping = True
             self._line(_STOPPING)
-        self._pace.see(groups)
+        self._pace.see(groups, running)
         # A log on a cluster is a file that people search: one line must not become thousands.
         if time.monotonic() - self._shown >= _LOG_SECONDS:
             self._print()
 
     def end(self) -> None:
         """Print the last line, once."""
+        self._running = ()
         if self._last:
             self._print()
         self._last = ()
@@ -126,21 +177,32 @@ class LogWatcher:
     def _print(self) -> None:
         self._shown = time.monotonic()
         ended, target = total(self._last)
-        left = self._pace.left(self._last)
+        left = self._pace.left(self._last, self._running)
         counts = {
             name: sum(getattr(group, name) for group in self._last)
             for name in ("complete", "pruned", "failed")
         }
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
         best = "; ".join(f"{s.name} {number(s.best)}" for s in self._last if s.best is not None)
+        inside = listed((_inside(trial) for trial in self._running), most=_LOGGED)
         self._line(
             f"{self._title}: {ended}/{target} trials ({words})"
             + (f", {left}" if left else "")
             + (f"; best so far: {best}" if best else "")
+            + (f"; {len(self._running)} running: {inside}" if self._running else "")
         )
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _epochs(trial: RunningTrial) -> str:
+    return f"{given(trial.epoch)} of {trial.epochs}"
+
+
+def _inside(trial: RunningTrial) -> str:
+    """How far a trial is, for a log."""
+    return f"{trial.name} epoch {_epochs(trial)} {number(trial.value)}".rstrip()
 
 
 def total(groups: Sequence[GroupProgress]) -> tuple[int, int]:
@@ -156,7 +218,8 @@ class Pace:
 
     A worker's first trial waits until the worker has loaded its libraries, which may take longer
     than the trial itself, and workers that begin together end together. So the first round, one
-    trial for each worker, counts for nothing, and nothing is said before another one has ended.
+    trial for each worker, counts for nothing. Before another one has ended, the epochs of the
+    running trials are counted instead, each from a trial's first report on.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -164,23 +227,46 @@ class Pace:
         self._workers = 1
         # How many trials had ended, and when that was first seen.
         self._marks: list[tuple[int, float]] = []
+        # By trial: the first and the last (epoch, time) that were seen.
+        self._epochs: dict[str, list[tuple[float, float]]] = {}
 
-    def see(self, groups: Sequence[GroupProgress]) -> None:
-        """Take note of how far the groups are now."""
-        ended = total(groups)[0]
+    def see(self, groups: Sequence[GroupProgress], running: Sequence[RunningTrial] = ()) -> None:
+        """Take note of how far the groups and the running trials are now."""
+        ended, now = total(groups)[0], self._clock()
         self._workers = max(self._workers, sum(group.running for group in groups))
         if not self._marks or ended > self._marks[-1][0]:
-            self._marks.append((ended, self._clock()))
+            self._marks.append((ended, now))
+        for trial in running:
+            seen = self._epochs.setdefault(trial.name, [])
+            if trial.epoch and (not seen or trial.epoch != seen[-1][0]):
+                seen[1:] = [(trial.epoch, now)]
 
-    def left(self, groups: Sequence[GroupProgress]) -> str:
+    def left(self, groups: Sequence[GroupProgress], running: Sequence[RunningTrial] = ()) -> str:
         """About how long the rest will take; empty where it cannot be estimated yet."""
         ended, target = total(groups)
-        warm = [mark for mark in self._marks if mark[0] - self._marks[0][0] >= self._workers]
-        if not warm or target <= ended or warm[-1][0] - warm[0][0] < self._workers:
+        if target <= ended:
             return ""
+        warm = [mark for mark in self._marks if mark[0] - self._marks[0][0] >= self._workers]
+        if not warm or warm[-1][0] - warm[0][0] < self._workers:
+            return self._left_by_epochs(running, target - ended)
         (first, began), (last, until) = warm[0], warm[-1]
         each = (until - began) / (last - first)
         # Trials that run are no delay until they have taken longer than those before.
         overdue = self._clock() - until - each * self._workers
         seconds = (each + max(overdue, 0.0) / (last - first)) * (target - ended)
-        return f"about {duration(seconds)} left"
+        return _left(seconds)
+
+    def _left_by_epochs(self, running: Sequence[RunningTrial], missing: int) -> str:
+        """The same from epochs, as if all missing trials had as many as the running ones."""
+        spans = [(seen[0], seen[-1]) for seen in self._epochs.values() if len(seen) > 1]
+        epochs = sum(last - first for (first, _), (last, _) in spans)
+        if not running or epochs <= 0:
+            return ""
+        each = sum(until - began for (_, began), (_, until) in spans) / epochs
+        planned = sum(trial.epochs for trial in running) / len(running)
+        rest = missing * planned - sum(trial.epoch for trial in running)
+        return _left(each * rest / len(running))
+
+
+def _left(seconds: float) -> str:
+    return f"about {duration(seconds)} left"

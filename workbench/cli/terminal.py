@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,10 +32,12 @@ def console(*, error: bool = False) -> Console:
     return found if found.is_terminal else Console(stderr=error, emoji=False, width=200)
 
 
-def watcher() -> Watcher:
+def watcher(*, quiet: bool = False) -> Watcher:
     """Shows progress: redrawn in a terminal, line by line in a log."""
-    from workbench.cli.progress import LogWatcher, TerminalWatcher
+    from workbench.cli.progress import LogWatcher, QuietWatcher, TerminalWatcher
 
+    if quiet:
+        return QuietWatcher()
     shown = console(error=True)
     return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
 
@@ -55,12 +59,14 @@ def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def ask_consent(offer: Offer, yes: bool) -> bool:
+def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False) -> bool:
     """Show what is about to be tested, and ask whether to continue."""
     from workbench.cli import printed
 
     asked = console()
-    printed.offer(asked, offer)
+    # Who is asked must see what for.
+    if not (quiet and yes):
+        printed.offer(asked, offer)
     if yes:
         return True
     # A script or a scheduler would wait for ever for an answer.
@@ -71,6 +77,27 @@ def ask_consent(offer: Offer, yes: bool) -> bool:
         return typer.confirm("Continue?")
     except typer.Abort:
         return False
+
+
+def answer(
+    given: str | None, question: str, default: str | None, understood: Callable[[str], T]
+) -> T:
+    """What an option says, or else the user, who is asked until the answer is understood.
+
+    Raises:
+        ValueError: The option's value is not understood.
+    """
+    if given is not None:
+        return understood(given)
+
+    def again(written: str) -> T:
+        try:
+            return understood(written)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    found: T = typer.prompt(question, default=default, value_proc=again)
+    return found
 
 
 def worker_count(workers: int | None, inline: bool) -> int:

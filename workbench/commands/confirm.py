@@ -124,8 +124,8 @@ def file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     file = browse.file_of(described, home)
     if file is None:
         raise browse.Unknown(
-            f"The study {study} was run from {described.file}, which is not there. Name its file: "
-            "workbench confirm FILE"
+            f"The study {study} was run from {described.file}, which is not there. Give the "
+            "path of its file instead of its name."
         )
     return file, described.overrides
 

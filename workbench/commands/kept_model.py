@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from workbench import backbones, tasks
 from workbench.datasets.samples import Data, Part
-from workbench.datasets.unlabelled import read_unlabelled, written
+from workbench.datasets.unlabelled import labels_of, read_unlabelled, written
 from workbench.engine import inference
 from workbench.engine.devices import choose_device
 from workbench.tasks import Task
@@ -48,11 +48,13 @@ class Predictions:
             for each class; for numbers each column in its own units.
         rows: In the order of the data.
         model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
+        scores: The task's metrics, where the data have labels; see ``labels_of``.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     model: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, file: TextIO) -> None:
         """Write CSV."""
@@ -152,8 +154,14 @@ class KeptModel(nn.Module):
             outputs = inference.outputs_of(
                 self.network, inputs, device=self.device, precision=self.description.precision
             ).cpu()
-            found = table(self.task, self.description.target, self.classes, outputs, names)
-            return replace(found, model=self.name)
+            target = self.description.target
+            found = table(self.task, target, self.classes, outputs, names)
+            labels = None
+            if isinstance(data, Path | str):
+                dataset = self.description.preparation.dataset
+                labels = labels_of(dataset, Path(data), names, target, self.classes)
+            scores = {} if labels is None else self.task.metrics(outputs, labels)
+            return replace(found, model=self.name, scores=scores)
 
     def _tokenized(self, taken: Inputs) -> Inputs:
         """Texts as the tokens of the backbone; everything else as it is."""

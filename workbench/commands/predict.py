@@ -38,8 +38,9 @@ def load_model(home: Path, run: str) -> KeptModel:
 
     Args:
         home: Where ``mlruns`` is.
-        run: ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, the id
-            of an MLflow run, see ``find``; or a folder of ``workbench export``.
+        run: ``STUDY``, ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``,
+            ``STUDY/ROLE/STRATEGY/NUMBER``, the id of an MLflow run, see ``find``; or a folder of
+            ``workbench export``.
 
     Raises:
         Unknown: There is no such study, trial or run.
@@ -90,21 +91,22 @@ def find(home: Path, run: str) -> TrialDetails:
     """The trial of a name or an MLflow run.
 
     A strategy stands for the model that its finished confirmation kept, that of the first seed;
-    without one for the best trial of its search.
+    without one for the best trial of its search. A study stands for the strategy that leads its
+    verdict, without one for the best trial of its search.
 
     Raises:
         Unknown: There is none.
-        Unusable: The name is not that of a trial.
+        Unusable: The study has no trial that has completed.
     """
     if match := _RUN_ID.fullmatch(run):
         run = _key_of(home, match["id"])
     study, _, name = run.partition("/")
     if not name:
-        raise Unusable(
-            f"{run!r} names no trial; a trial is STUDY/STRATEGY (the confirmed model, or "
-            "the search's best), STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of "
-            f"an MLflow run. workbench show {run} lists the trials of a study."
-        )
+        summary = browse.study(home, study).summary
+        leader = summary.verdict.leader if summary.verdict else None
+        name = leader or summary.best_trial or ""
+        if not name:
+            raise Unusable(f"No trial of {study} has completed.")
     directory = record.study_directory(home, study)
     confirmed = confirmation_progress(directory, record.scan(directory))
     roles = [Role.SEARCH]

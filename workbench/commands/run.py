@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from workbench.commands import parent_run, session
+from workbench.commands import browse, parent_run, session
+from workbench.commands.confirm import file_of
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Shown, Watcher, readable
@@ -40,7 +41,8 @@ def run_study(
     Of a file with ``across``, all of its studies, one after the other.
 
     Args:
-        file: The study file.
+        file: The study file; or the name of a study that was run in this home: then its file is
+            read, with the overrides that it had.
         overrides: ``key.path=value`` each.
         home: Directory that contains ``mlruns/`` and ``reports/``.
         workers: Where trials run.
@@ -58,7 +60,8 @@ def run_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     with session.opened(home, workers, watcher) as at:
-        configs = load_all(file, overrides)
+        file, before = _file_of(file, at.home)
+        configs = load_all(file, [*before, *overrides])
         if len(configs) > 1:
             # An error in the last study should not wait for the trials of the others.
             studies = [Study(config, at.home, pending=True) for config in configs]
@@ -71,6 +74,19 @@ def run_study(
             lambda config: search(at, config, wait=wait, retry_failed=retry_failed),
             shown,
         )
+
+
+def _file_of(written: Path, home: Path) -> tuple[Path, list[str]]:
+    """The file of a study and, where its name is written, the overrides that it was run with."""
+    name = str(written)
+    if not written.is_file():
+        # Of a name that is none, the reader of the file says which file is near.
+        try:
+            browse.studies_of(home, name)
+        except browse.Unknown:
+            return written, []
+        return file_of(name, home)
+    return written, []
 
 
 def search(

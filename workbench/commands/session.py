@@ -18,7 +18,7 @@ from workbench import report
 from workbench.commands import parent_run
 from workbench.commands.outcomes import RESUMABLE, Outcome, Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
-from workbench.driver import Driver, GroupProgress, Source, Workers
+from workbench.driver import Driver, GroupProgress, RunningTrial, Source, Workers
 from workbench.driver.signals import Stop, signal_name
 from workbench.record import Role
 from workbench.record.files import DiskError
@@ -43,7 +43,13 @@ class Watcher(Protocol):
         """Trials begin."""
         ...
 
-    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(
+        self,
+        groups: Sequence[GroupProgress],
+        running: Sequence[RunningTrial] = (),
+        *,
+        stopping: bool = False,
+    ) -> None:
         """There may be something new; called often."""
         ...
 
@@ -126,9 +132,9 @@ class Session:
                 parent_run.opened(study, role, trains=trains, tags=tags, files=files) as page,
             ):
 
-                def progress(stopping: bool) -> None:
+                def progress(driver: Driver) -> None:
                     groups = source.progress()
-                    self.watcher.update(groups, stopping=stopping)
+                    self.watcher.update(groups, driver.running, stopping=driver.stopping)
                     if note is not None:
                         page.mirror.describe(lambda: note(groups))
 
@@ -148,7 +154,7 @@ class Session:
         return Driven(signal=signal, groups=groups, page=page)
 
     def _run(
-        self, study: Study, source: Source, page: ParentRun, progress: Callable[[bool], None]
+        self, study: Study, source: Source, page: ParentRun, progress: Callable[[Driver], None]
     ) -> int | None:
         driver = Driver(
             study_directory=study.directory,

@@ -1,11 +1,15 @@
-"""``workbench ui``: MLflow's own server and pages on the store of a home."""
+"""``workbench ui``: MLflow's own server and pages on the store of a home; or Optuna's dashboard."""
 
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
+from workbench import record
+from workbench.commands import browse
+from workbench.messages import listed
 from workbench.tracker import Tracker, store
 
 
@@ -28,3 +32,30 @@ def serve(home: Path, port: int) -> NoReturn:
     """Replace this process by MLflow's server, so that signals reach it directly."""
     command, added = store.serve(home, port)
     os.execve(command[0], command, {**os.environ, **added})
+
+
+def storage_of(home: Path, study: str | None) -> Path:
+    """Optuna's storage of a study, for its dashboard.
+
+    Raises:
+        Unknown: No study is named, or there is no such one, or no storage of it.
+        StoreError: optuna-dashboard is not installed.
+    """
+    if find_spec("optuna_dashboard") is None:
+        raise store.StoreError("Optuna's dashboard is not installed: pip install optuna-dashboard")
+    if study is None:
+        raise browse.Unknown("Name the study whose search is shown: workbench ui STUDY --optuna")
+    names = browse.studies_of(home, study)
+    if len(names) > 1:
+        raise browse.Unknown(f"{study} has several searches; name one of {listed(names)}.")
+    storage = record.study_directory(home, names[0]) / "optuna.db"
+    if not storage.is_file():
+        raise browse.Unknown(f"{storage} is gone; the next `workbench run` of the study writes it.")
+    return storage
+
+
+def serve_optuna(storage: Path, port: int) -> None:
+    """Serve Optuna's dashboard until Ctrl-C."""
+    from workbench.study.search.storage import serve_dashboard
+
+    serve_dashboard(storage, port)

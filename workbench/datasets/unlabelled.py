@@ -1,4 +1,4 @@
-"""New data without targets, prepared like the data of a trial, for predictions.
+"""New data, prepared like the data of a trial, for predictions; their labels, if they have any.
 
 Nothing is fitted here: mean, standard deviation, categories and image size are those of the trial's
 data set, which a ``Preparation`` remembers. Used by ``predict``.
@@ -7,7 +7,7 @@ data set, which a ``Preparation`` remembers. Used by ``predict``.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from workbench.datasets.memmap import tensor_of
 from workbench.datasets.preparation import IMAGE, Preparation
 from workbench.datasets.reading import readable_errors
 from workbench.datasets.rows import files as tablefiles
+from workbench.datasets.rows import formats, rows
 from workbench.datasets.samples import Inputs, Tensors, Texts
 from workbench.record.strategy import Knobs
 
@@ -160,6 +161,43 @@ def _images(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ..
         images, mean=preparation.mean, std=preparation.std, options=preparation.dataset
     )
     return inputs, names
+
+
+def labels_of(
+    dataset: Knobs, path: Path, names: Sequence[str], target: str, classes: Sequence[str]
+) -> Tensor | None:
+    """The labels that new data have; None where a sample has none.
+
+    Those of images are the names of their folders, those of a table its target column. Only single
+    classes and a single column of numbers are read.
+
+    Args:
+        dataset: That of the trial.
+        path: The new data.
+        names: Of the samples, as ``read_unlabelled`` gives them.
+        target: What the task predicts; see ``samples.TARGETS``.
+        classes: Names of the classes.
+
+    Returns:
+        Labels ``int64 [N]``, or numbers ``float32 [N, 1]``.
+    """
+    column = dataset.get("target", dataset.get("label"))
+    if path.is_dir() and column is None:
+        words: Sequence[str | None] = [name.partition("/")[0] for name in names]
+    elif path.suffix.lower() in formats.SUFFIXES and isinstance(column, str):
+        frame = tablefiles.read(path, delimiter=dataset.get("delimiter")).frame
+        if column not in frame.columns or len(frame) != len(names):
+            return None
+        if target == "numbers":
+            values = torch.tensor(rows.numbers(frame[column])).float().unsqueeze(1)
+            return None if values.isnan().any() else values
+        words = rows.words(frame[column])
+    else:
+        return None
+    known = {name: number for number, name in enumerate(classes)}
+    if target != "class" or not all(word in known for word in words):
+        return None
+    return torch.tensor([known[str(word)] for word in words])
 
 
 def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:

@@ -7,15 +7,16 @@ this process or local processes.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from workbench import record
 from workbench.driver.attempts import MAX_FAILURES, failure
+from workbench.driver.progress import GroupProgress, RunningTrial
 from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
@@ -28,50 +29,14 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError
 
+__all__ = ["Broken", "Driver", "GroupProgress", "Mirror", "RunningTrial", "Source", "Workers"]
+
 SAME_FAILURES = 3
 _SHOWN_SECONDS = 0.25
 
 
 class Broken(Exception):
     """The study was stopped: several trials in a row failed alike before their first epoch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupProgress:
-    """Progress of one group of trials.
-
-    Attributes:
-        target: Number of trials that are planned.
-        best: The best completed value.
-    """
-
-    name: str
-    target: int
-    complete: int = 0
-    pruned: int = 0
-    failed: int = 0
-    running: int = 0
-    best: float | None = None
-
-    @classmethod
-    def of(
-        cls, name: str, target: int, ended: Counter[State], begun: int, best: float | None = None
-    ) -> GroupProgress:
-        """The status of a group from the final states of its trials, of which some still run."""
-        return cls(
-            name=name,
-            target=target,
-            complete=ended[State.COMPLETE],
-            pruned=ended[State.PRUNED],
-            failed=ended[State.FAILED],
-            running=begun - ended.total(),
-            best=best,
-        )
-
-    @property
-    def ended(self) -> int:
-        """Number of trials in a final state."""
-        return self.complete + self.pruned + self.failed
 
 
 class Source(Protocol):
@@ -124,8 +89,7 @@ class Driver:
         source: Provides the trials.
         workers: Run the trials.
         mirror: Notified of every change of a record.
-        progress: Called whenever the display may need an update; its argument says whether the
-            study is stopping.
+        progress: Called with this driver whenever the display may need an update.
         stop: The signal handler; by default signals are not handled.
     """
 
@@ -136,7 +100,7 @@ class Driver:
         source: Source,
         workers: Workers,
         mirror: Mirror,
-        progress: Callable[[bool], None],
+        progress: Callable[[Driver], None],
         stop: Stop | None = None,
     ) -> None:
         self._study_directory = study_directory
@@ -145,6 +109,7 @@ class Driver:
         self._mirror = mirror
         self._progress = progress
         self._specs: dict[TrialDirectory, TrialSpec] = {}
+        self._last: dict[str, EpochResult] = {}
         self._again: deque[TrialSpec] = deque()
         self._stop = stop or Stop()
         self._failures: list[str] = []
@@ -183,7 +148,12 @@ class Driver:
             )
         return self._stop.signal
 
-    # The methods below are called by the workers, from one thread only.
+    @property
+    def running(self) -> list[RunningTrial]:
+        """The trials that workers have, in the order in which they were given out."""
+        return [RunningTrial.of(spec, self._last.get(spec.key)) for spec in self._specs.values()]
+
+    # The members below are used by the workers, from one thread only.
 
     @property
     def stopping(self) -> bool:
@@ -201,7 +171,12 @@ class Driver:
         # The record comes first: a trial that a worker has begun can always be found on disk.
         directory.write_spec(spec)
         self._specs[directory] = spec
-        self._progress(self.stopping)
+        if spec.attempt > 1:
+            # Without it a resumed trial would seem to begin again until its next report.
+            with suppress(record.Damaged):
+                if history := directory.history():
+                    self._last[spec.key] = history[-1]
+        self._progress(self)
         return directory
 
     def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
@@ -210,6 +185,7 @@ class Driver:
         if spec is None:
             # This attempt was declared lost and the trial was given to another worker.
             return Decision.FENCED
+        self._last[spec.key] = result
         decision = self._source.report(spec, result)
         self._mirror.changed(directory)
         if decision is Decision.CONTINUE and self.stopping:
@@ -223,7 +199,7 @@ class Driver:
             self._source.finish(spec, result)
             self._watch(directory, spec, result)
         self._mirror.changed(directory)
-        self._progress(self.stopping)
+        self._progress(self)
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
         """Retry a trial from its checkpoint until its worker has died ``MAX_FAILURES`` times.
@@ -259,7 +235,7 @@ class Driver:
         """Show progress now and then: a new display costs more than many an epoch."""
         if time.monotonic() - self._shown >= _SHOWN_SECONDS:
             self._shown = time.monotonic()
-            self._progress(self.stopping)
+            self._progress(self)
 
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)

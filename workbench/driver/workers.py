@@ -87,8 +87,9 @@ class InlineWorkers:
         while (directory := driver.next()) is not None:
 
             def report(result: EpochResult, at: TrialDirectory = directory) -> Decision:
+                decision = driver.report(at, result)
                 driver.idle()
-                return driver.report(at, result)
+                return decision
 
             _deliver(driver, directory, _outcome(directory, report, lambda: driver.stopping))
 

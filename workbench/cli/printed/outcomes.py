@@ -18,8 +18,19 @@ if TYPE_CHECKING:
     from workbench.driver import GroupProgress
 
 
-def outcome(console: Console, outcome: Outcome, *, smoke: bool = False, last: bool = True) -> None:
+def outcome(
+    console: Console,
+    outcome: Outcome,
+    *,
+    smoke: bool = False,
+    last: bool = True,
+    quiet: bool = False,
+) -> None:
     """How a search ended and, after the last of a command, what to do next."""
+    if quiet:
+        _warnings(console, outcome)
+        print_line(console, _searched(outcome, smoke))
+        return
     columns = ("done", "pruned", "failed", "best")
     table = table_of("strategy", *columns, right=columns)
     for group in outcome.groups:
@@ -54,8 +65,14 @@ def _searched(outcome: Outcome, smoke: bool) -> str:
     return f"{name}: {fresh} in {duration(outcome.seconds)}; {ended} in total."
 
 
-def confirmed(console: Console, outcome: Outcome, *, last: bool = True) -> None:
+def confirmed(
+    console: Console, outcome: Outcome, *, last: bool = True, quiet: bool = False
+) -> None:
     """How a confirmation ended and, after the last of a command, what to do next."""
+    if quiet:
+        _warnings(console, outcome)
+        print_line(console, _confirmed(outcome))
+        return
     columns = ("runs", "done", "failed")
     table = table_of("strategy", *columns, right=columns)
     for group in outcome.groups or outcome.selection:
@@ -112,6 +129,10 @@ def _notes(console: Console, outcome: Outcome) -> None:
         saved = duration(outcome.saved_seconds)
         text = f"Stored outputs of frozen stages have saved this study about {saved} of training."
         print_line(console, text)
+    _warnings(console, outcome)
+
+
+def _warnings(console: Console, outcome: Outcome) -> None:
     for reason in outcome.reasons:
         print_line(console, f"failed: {reason}", "red")
     if outcome.damaged:
@@ -135,11 +156,11 @@ def _next(console: Console, outcome: Outcome, *, confirm: bool) -> None:
         print_line(console, f"next: {commands}", "dim")
 
 
-def report(console: Console, written: Written) -> None:
+def report(console: Console, written: Written, *, quiet: bool = False) -> None:
     """The verdict of a finished confirmation, and the report's path."""
-    if written.verdict:
+    if written.verdict and not quiet:
         print_line(console, written.verdict)
     for note in written.notes:
         print_line(console, f"note: {note}", "yellow")
-    for page in written.pages:
+    for page in written.pages[-1:] if quiet else written.pages:
         print_line(console, f"report: {page}")

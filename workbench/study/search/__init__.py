@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -147,13 +148,18 @@ class Search:
         return self._create(storage, name)
 
     def _create(self, storage: BaseStorage, name: str) -> optuna.Study:
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=storage,
             study_name=name,
             direction=optuna.study.StudyDirection[self._config.objective.direction.upper()],
             load_if_exists=True,
             pruner=pruner_of(self._config),
         )
+        if study.metric_names is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([self._config.objective.metric])  # shown by dashboards
+        return study
 
     def _count(self, name: str) -> None:
         replaced = retries.successors(self._studies[name])

@@ -53,6 +53,8 @@ class WrittenStorage(InMemoryStorage):
         for study in file.get_all_studies():
             study_id = super().create_new_study(study.directions, study.study_name)
             self._file_studies[study_id] = file.get_study_id_from_name(study.study_name)
+            for key, value in study.system_attrs.items():
+                super().set_study_system_attr(study_id, key, value)
             for trial in file.get_all_trials(self._file_studies[study_id], deepcopy=False):
                 trial_id = super().create_new_trial(study_id, trial)
                 self._file_trials[trial_id] = trial._trial_id
@@ -93,6 +95,11 @@ class WrittenStorage(InMemoryStorage):
         """Delete a study, also in the file."""
         super().delete_study(study_id)
         self._file.delete_study(self._file_studies.pop(study_id))
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Set something of a study, also in the file."""
+        super().set_study_system_attr(study_id, key, value)
+        self._file.set_study_system_attr(self._file_studies[study_id], key, value)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """A trial, which ``flush`` writes to the file."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy
@@ -56,6 +58,17 @@ def close_storage(storage: RDBStorage) -> None:
     """Close all connections: the last one to close writes the log into the file."""
     storage.remove_session()
     storage.engine.dispose()
+
+
+def serve_dashboard(path: Path, port: int) -> None:
+    """Serve optuna-dashboard on a storage until the process is stopped; it cannot write to it.
+
+    Raises:
+        ModuleNotFoundError: optuna-dashboard is not installed.
+    """
+    run_server = resolve_name("optuna_dashboard:run_server")
+    # Read only: what a page deletes or notes must not meet the driver, which is the only writer.
+    run_server(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", host="127.0.0.1", port=port)
 
 
 def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
