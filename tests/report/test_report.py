@@ -22,7 +22,7 @@ import pytest
 from tests.support.pages import FORBIDDEN, Page, files
 from tests.support.searched import HOSTILE, describe, described, joint, realistic, row, runs
 from workbench import report
-from workbench.cli import app
+from workbench.cli import results
 from workbench.report import Material, templates, writing
 from workbench.report.figures import FIGURES
 from workbench.report.writing import CONTENTS
@@ -560,7 +560,7 @@ def test_runs_link_to_their_server_or_to_the_one_that_the_ui_starts(uri: str, se
     outside = {link for link in links if link and not link.startswith("#")}
     assert outside == {f"{server}/#/experiments/1/runs/a%2Fb%20c"}
     assert ("workbench ui digits" in text) == (server == "http://127.0.0.1:5000")
-    assert inspect.signature(app.ui).parameters["port"].default == PORT
+    assert inspect.signature(results.ui).parameters["port"].default == PORT
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import typer
 FileOrName = Annotated[
     str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")
 ]
+HERE = Path()  # the home, unless another one is chosen
+
 File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
 Home = Annotated[
     Path,

@@ -8,15 +8,14 @@ from pathlib import Path
 from workbench import backbones, record
 from workbench.backbones import tokenizers, transformers_models
 from workbench.commands.kept_model import (
-    DESCRIPTION,
     IN_FOLDER,
-    WEIGHTS,
     KeptModel,
     explained,
 )
 from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
 from workbench.record import TrialDirectory
+from workbench.tracker.models import DESCRIPTION, WEIGHTS
 
 
 def export(home: Path, run: str, folder: Path) -> KeptModel:

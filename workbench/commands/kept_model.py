@@ -18,6 +18,7 @@ from workbench.datasets.unlabelled import labels_of, read_unlabelled, written
 from workbench.engine import inference
 from workbench.engine.devices import choose_device
 from workbench.tasks import Task
+from workbench.tracker.models import DESCRIPTION, WEIGHTS
 from workbench.trial import kept
 from workbench.trial import run as trial_run
 from workbench.trial.kept import Description
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from workbench.datasets.samples import Batch, Inputs
 
-# The files of a model that left its trial: in MLflow, and in the folder of an export.
-WEIGHTS, DESCRIPTION = "model.safetensors", "workbench.json"
 # A backbone of transformers whose configuration and tokenizer are in the folder of the model; the
 # tensors of such a folder have transformers' names.
 IN_FOLDER, PREFIX = "./", "model."

@@ -15,7 +15,6 @@ from workbench import record, tasks, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.kept_model import (
-    DESCRIPTION,
     KeptModel,
     Predictions,
     Unusable,
@@ -25,6 +24,7 @@ from workbench.commands.kept_model import (
 from workbench.commands.summaries import TrialDetails
 from workbench.datasets.preparation import preparation_of
 from workbench.record import Role, State, TrialDirectory, TrialSpec
+from workbench.tracker.models import DESCRIPTION
 from workbench.trial import kept
 from workbench.trial import run as trial_run
 from workbench.trial.artifacts import data_of
