@@ -20,7 +20,7 @@ from workbench.cli import printed, terminal
 from workbench.commands import browse
 from workbench.commands import report as publish
 from workbench.commands.check import CheckedStudy, check_file
-from workbench.commands.confirm import confirm_study, file_of
+from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.report import Written
 from workbench.commands.run import run_study
@@ -242,7 +242,8 @@ class Study(_Printed):
         file, overrides = self._source()
         with terminal.started_workers(self.home, workers, inline) as started:
             return confirm_study(
-                file if len(self.names) > 1 else self.name,
+                # Of a study that was opened by its name, that one alone.
+                self.names[0] if self._file is None and len(self.names) == 1 else file,
                 overrides,
                 self.home,
                 started,
@@ -342,7 +343,7 @@ class Study(_Printed):
     def _source(self) -> tuple[Path, Sequence[str]]:
         if self._file is not None:
             return self._file, self._overrides
-        return file_of(self.names[0], self.home)
+        return browse.source_of(self.names[0], self.home)
 
     def _print(self, console: Console) -> None:
         begun = [row for row in browse.studies(self.home) if row.name in self.names]

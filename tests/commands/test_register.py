@@ -49,7 +49,7 @@ def confirmed(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a finished confirmation, moved after its search."""
     home = tmp_path_factory.mktemp("confirmed") / "home"
     shutil.copytree(searched, home)
-    confirm = {"smallest_effect": 0.02, "seeds": 2, "select.configs": 1, "select.seeds": 2}
+    confirm = {"smallest_effect": 0.9, "seeds": 7, "select.configs": 1, "select.seeds": 2}
     settings = [f"confirm.{key}={value}" for key, value in confirm.items()]
     confirm_study("tiny", settings, home, InlineWorkers(), Unseen(), agree=lambda _: True)
     return home
@@ -85,7 +85,7 @@ def test_the_best_and_the_confirmed_models_are_logged_once_each_in_mlflow(confir
         assert model.artifact_location.startswith(confirmed.as_uri()), "although the home was moved"
         run = client.get_run(model.source_run_id)
         measured = {metric.key: metric.value for metric in model.metrics}
-        assert measured["validation/accuracy"] == run.data.metrics["best/validation/accuracy"]
+        assert measured == {"validation/accuracy": run.data.metrics["best/validation/accuracy"]}
         assert [made.model_id for made in run.outputs.model_outputs] == [model.model_id]
     assert "up to date" in works("sync", "tiny", "--home", confirmed)
     again = client.search_logged_models([models[0].experiment_id])
@@ -107,8 +107,10 @@ def test_without_a_confirmation_nothing_is_registered_unless_a_strategy_is_chose
     home = tmp_path / "home"
     shutil.copytree(searched, home)
     told = works("register", "tiny", "--strategy", "sgd", "--name", "wines", "--home", home)
-    assert "is version 1 of wines: models:/wines@champion" in told
-    card = MlflowClient(uri_of(home)).get_model_version_by_alias("wines", "champion").description
+    assert "is version 1 of wines: models:/wines/1" in told
+    client = MlflowClient(uri_of(home))
+    assert client.get_registered_model("wines").aliases == {}, "no verdict supports a champion"
+    card = client.get_model_version("wines", "1").description
     assert "EXPLORATORY" in card and "test/accuracy" not in card
     code, _, errors = call("register", "tiny", "--strategy", "sgb", "--home", home)
     assert code == 2 and "did you mean sgd?" in errors

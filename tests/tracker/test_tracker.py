@@ -459,11 +459,11 @@ def test_a_registered_model_stays_when_another_trial_is_better(
     old, new = complete(home, 1, b"old"), complete(home, 2, b"new")
     first = tracker.mark_best(parent, "adamw-2", old)
     model = model_of(home, first)
-    assert tracker.register(first, "wines", "a card") == "1"
+    assert tracker.register(first, "wines", "a card", champion=True) == "1"
     tracker.mark_best(parent, "adamw-2", new)
     assert (model / "model.safetensors").read_bytes() == b"old"
     with pytest.raises(LookupError, match="has no model"):
-        tracker.register(parent, "wines", "a card")
+        tracker.register(parent, "wines", "a card", champion=True)
 
 
 def test_reconciling_sends_what_mlflow_lacks_and_nothing_twice(home: Path) -> None:

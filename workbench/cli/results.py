@@ -251,7 +251,7 @@ def register(
     ] = None,
     home: Home = HERE,
 ) -> None:
-    """Register the model of the confirmed leader in MLflow, with the alias champion."""
+    """Register the model of the confirmed leader in MLflow, as champion if the verdict allows."""
     from workbench.commands import kept_model
     from workbench.commands.register import register
 

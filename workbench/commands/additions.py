@@ -68,7 +68,7 @@ def add_level(
         Changed: The study cannot be amended, or is not as it was confirmed.
         Unknown, StudyFileError: It cannot have such a level.
     """
-    file, before = confirm.file_of(str(study), home)
+    file, before = browse.source_of(str(study), home)
     first = load_all(file, [*before, *overrides])[0]
     _refuse_kind(first, level)
     with session.opened(home, workers, watcher) as at:

@@ -5,6 +5,7 @@ Reads records only, so that it works while a driver runs and without any store.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -263,6 +264,30 @@ def file_of(described: Description, home: Path) -> Path | None:
     named = Path(described.file)
     candidates = (home / named, named, record.places.find(named, home))
     return next(filter(Path.is_file, candidates), None)
+
+
+def source_of(study: str, home: Path) -> tuple[Path, list[str]]:
+    """The file of a study and, where it is known by its name, the overrides of its search.
+
+    Raises:
+        Unknown: There is no such study, or its file is gone; or it was added to another study.
+    """
+    if study.endswith(STUDY_SUFFIXES):
+        return Path(study), []
+    first = studies_of(home, study)[0]
+    # A search may have had overrides; without them the confirmation would be another one.
+    described = description(record.study_directory(home, first))
+    if added := described.added:
+        level = shlex.quote(f"{added.factor}={added.written}")
+        command = f"workbench confirm {added.study} --add {level}"
+        raise Unknown(f"{first} was added to {added.study}. Continue it: {command}")
+    file = file_of(described, home)
+    if file is None:
+        raise Unknown(
+            f"The study {study} was run from {described.file}, which is not there. Give the "
+            "path of its file instead of its name."
+        )
+    return file, described.overrides
 
 
 def keep_verdict(directory: Path, verdict: VerdictSummary) -> None:

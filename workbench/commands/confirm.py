@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -36,7 +35,6 @@ from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.confirm.selection import choose, write_selection
 from workbench.study.study import Study
-from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.entry import PROTOCOL, PROTOCOL_2
 
@@ -88,7 +86,7 @@ def confirm_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     # Before the session, which needs a home that can be written to.
-    file, before = file_of(str(study), home)
+    file, before = browse.source_of(str(study), home)
     configs = load_all(file, [*before, *overrides])
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == study] or configs
@@ -104,30 +102,6 @@ def confirm_study(
             ),
             shown,
         )
-
-
-def file_of(study: str, home: Path) -> tuple[Path, list[str]]:
-    """The file of a study and, where it is known by its name, the overrides of its search.
-
-    Raises:
-        Unknown: There is no such study, or its file is gone; or it was added to another study.
-    """
-    if study.endswith(STUDY_SUFFIXES):
-        return Path(study), []
-    first = browse.studies_of(home, study)[0]
-    # A search may have had overrides; without them the confirmation would be another one.
-    described = browse.description(record.study_directory(home, first))
-    if added := described.added:
-        level = shlex.quote(f"{added.factor}={added.written}")
-        command = f"workbench confirm {added.study} --add {level}"
-        raise browse.Unknown(f"{first} was added to {added.study}. Continue it: {command}")
-    file = browse.file_of(described, home)
-    if file is None:
-        raise browse.Unknown(
-            f"The study {study} was run from {described.file}, which is not there. Give the "
-            "path of its file instead of its name."
-        )
-    return file, described.overrides
 
 
 def confirm(

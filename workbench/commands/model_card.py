@@ -36,7 +36,7 @@ LOAD_MLFLOW = """\
 import mlflow
 
 mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")  # of the study's home
-model = mlflow.pyfunc.load_model("models:/{name}@champion")
+model = mlflow.pyfunc.load_model("models:/{name}{place}")
 model.predict(model.input_example)"""
 
 
@@ -99,7 +99,9 @@ def model_card(model: Description, study: StudyFacts, load: str) -> str:
     value = f"{model.metric} {model.value:.4g}"
     tested = study.tested(f"{model.study}/{model.role}/{model.trial}")
     if tested is not None:
-        value += f", {study.metric} {tested:.4g}"
+        value += f", {study.metric} {tested:.4g}, of this one training run"
+    elif model.role == "search":
+        value += ", on the data that this trial was chosen by"
     lines = [
         f"# {model.study}: {model.strategy}",
         "",

@@ -62,7 +62,7 @@ def load_trial(trial: TrialDetails) -> KeptModel:
         found = kept.read_description(directory.weights_description)
         description = found or _described_again(spec)
     # With the current paths of files in the home.
-    description = replace(description, backbone=plan.backbone, code={})
+    description = replace(description, backbone=plan.backbone, task=plan.task, code=plan.code)
     own_task = usercode.is_reference(plan.task["name"])
     return KeptModel(
         f"{spec.study}/{trial.summary.trial}",

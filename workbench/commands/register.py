@@ -15,6 +15,7 @@ from workbench.record import TrialDirectory
 from workbench.tracker import Tracker
 from workbench.tracker.models import CHAMPION
 from workbench.trial import kept
+from workbench.verdict import Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ def register(
     home: Path, study: str, *, name: str | None = None, strategy: str | None = None
 ) -> Registered:
     """Register the model of the leader of a finished confirmation, or of a strategy.
+
+    The leader of a WINNER or GOOD ENOUGH verdict gets the alias ``champion``.
 
     Args:
         home: Where ``mlruns`` is.
@@ -63,15 +66,26 @@ def register(
     if description is None:
         raise Unusable(f"{model} has no weights, or those of a version that cannot be registered.")
     name = name or study
-    card = model_card(description, facts, LOAD_MLFLOW.format(name=name))
+    if set(name) & set("/:.%\"'") or not name.strip():
+        raise Unusable(
+            f"MLflow takes no model with the name {name!r}; use letters, digits, _ and -."
+        )
+    # The alias says that a verdict supports it.
+    champion = strategy is None and facts.verdict.word in (Word.WINNER, Word.GOOD_ENOUGH)
+    card = model_card(
+        description,
+        facts,
+        LOAD_MLFLOW.format(name=name, place=f"@{CHAMPION}" if champion else "/latest"),
+    )
     run_id = facts.run_id(trial.spec.key)
     try:
         with closing(Tracker(home)) as tracker:
-            version = tracker.register(run_id or "", name, card)
+            version = tracker.register(run_id or "", name, card, champion=champion)
     except LookupError as error:
         hint = f"send it with: workbench sync {study}"
         raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error
-    return Registered(model=model, name=name, version=version, uri=f"models:/{name}@{CHAMPION}")
+    place = f"@{CHAMPION}" if champion else f"/{version}"
+    return Registered(model=model, name=name, version=version, uri=f"models:/{name}{place}")
 
 
 def _leader(home: Path, study: str, facts: StudyFacts) -> TrialDetails:

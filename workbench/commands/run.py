@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.commands import browse, parent_run, session
-from workbench.commands.confirm import file_of
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Shown, Watcher, readable
@@ -85,7 +84,7 @@ def _file_of(written: Path, home: Path) -> tuple[Path, list[str]]:
             browse.studies_of(home, name)
         except browse.Unknown:
             return written, []
-        return file_of(name, home)
+        return browse.source_of(name, home)
     return written, []
 
 

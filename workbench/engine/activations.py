@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
 _TRIED = 32
-# Every how many batches the outputs are verified, which takes longer than computing them.
-_VERIFIED = 16
+# Every how many batches outputs are verified, which takes longer than computing them.
+VERIFIED = 16
 # Reads a batch of a part by the positions of its samples, as the model takes it.
 Read = Callable[[Tensor], "Batch"]
 
@@ -272,18 +272,24 @@ def _reads_no_inputs(request: Request, split: Split, batch: Tensor, kept: Activa
 
 
 def compute(
-    request: Request, split: Split, rows: Sequence[Tensor], known: Tensor | None = None
+    request: Request,
+    split: Split,
+    rows: Sequence[Tensor],
+    known: Tensor | None = None,
+    *,
+    verified: int = VERIFIED,
 ) -> None:
     """Run the frozen stages for the samples of a part, and write their outputs to ``rows``.
 
-    The first batch, the last one and every 16th are verified: with nothing but the kept values, the
-    rest of the model must give bitwise the same outputs.
+    Some batches are verified: with nothing but the kept values, the rest of the model must give
+    bitwise the same outputs.
 
     Args:
         request: For these outputs.
         split: Made for the request.
         rows: Tensors ``[N, ...]`` as the values of ``Split.first``.
         known: Which of the first ``Request.full`` rows are written already, ``bool``; None if none.
+        verified: Every how many batches, beside the first and the last.
 
     Raises:
         NotReplayable: The outputs differ for some batch.
@@ -303,8 +309,8 @@ def compute(
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             try:
                 kept = stages.prefix(module, split.cut, batch)
-                verified = number % _VERIFIED == 0 or written is passes[-1]
-                same = not verified or torch.equal(module(batch), split.replay(module, batch, kept))
+                checked = number % verified == 0 or written is passes[-1]
+                same = not checked or torch.equal(module(batch), split.replay(module, batch, kept))
             except stages.NotKept:
                 same = False
         if not same:

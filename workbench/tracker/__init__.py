@@ -289,13 +289,14 @@ class Tracker(Connection):
             )
             return run.run_id
 
-    def register(self, run_id: str, name: str, card: str) -> str:
-        """Register the model of a trial's run under a name, as its champion.
+    def register(self, run_id: str, name: str, card: str, *, champion: bool) -> str:
+        """Register the model of a trial's run under a name, perhaps as its champion.
 
         Args:
             run_id: Of the trial.
             name: Of the registered model.
             card: Its description.
+            champion: Whether it gets the alias.
 
         Returns:
             The version.
@@ -306,7 +307,8 @@ class Tracker(Connection):
         with self._writing_run(run_id) as run:
             if MODEL_ID not in run.tags:
                 raise LookupError(f"MLflow has no model of the run {run_id}.")
-            return self._models.register(run_id, run.tags[MODEL_ID], name, card)
+            model = run.tags[MODEL_ID]
+            return self._models.register(run_id, model, name, card, champion=champion)
 
     def key_of(self, run_id: str) -> str:
         """The key of the trial that a run mirrors (``TrialSpec.key``).

@@ -89,10 +89,8 @@ class ModelClient:
         ended = 0 if result is None else result.ended
         times = {epoch.epoch: epoch.timestamp for epoch in directory.history()}
         # Exactly the points that the run has already: MLflow stores them only with the model.
-        points = [
-            (description["metric"], description["value"], times.get(step, ended)),
-            *((name, value, ended) for name, value in (result.test if result else {}).items()),
-        ]
+        # No test value: the Models tab would show it before a confirmation has ended.
+        points = [(description["metric"], description["value"], times.get(step, ended))]
         metrics = [
             entities.Metric(
                 valid_name(name), value, at, step, model_id=model.model_id, run_id=run.run_id
@@ -110,8 +108,8 @@ class ModelClient:
                 shutil.rmtree(self._folder(model).parent, ignore_errors=True)
                 self._client.delete_logged_model(model.model_id)
 
-    def register(self, run_id: str, model_id: str, name: str, card: str) -> str:
-        """Register a model as the champion of a name; returns the version.
+    def register(self, run_id: str, model_id: str, name: str, card: str, *, champion: bool) -> str:
+        """Register a model under a name, perhaps as its champion; returns the version.
 
         A model that has been registered under this name keeps its version.
 
@@ -133,7 +131,8 @@ class ModelClient:
             versions.append({"name": name, "version": version})
             self._client.set_logged_model_tags(model_id, {_VERSIONS: json.dumps(versions)})
         self._client.update_model_version(name, version, card)
-        self._client.set_registered_model_alias(name, CHAMPION, version)
+        if champion:
+            self._client.set_registered_model_alias(name, CHAMPION, version)
         return str(version)
 
     def _of(self, run: Run, experiment: str) -> list[Any]:

@@ -29,13 +29,11 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
     # MLflow leaves runs out of a chart that lack one of its settings.
     everywhere = {valid_name(entry.knob) for entry in study.tune if not entry.when}
     charted = [knob for knob in knobs if knob in study.factors or knob in everywhere]
-    tested = study.objective.tested
     view = {
         "selectedColumns": [
             "tags.`workbench.strategy`",
             "tags.`workbench.role`",
             "metrics.`objective`",
-            *([f"metrics.`{valid_name(tested)}`"] if tested else []),
             *(f"params.`{knob}`" for knob in knobs),
             "attributes.`Duration`",
             "tags.`workbench.state`",
@@ -52,7 +50,9 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
         ],
         "compareRunCharts": [_parallel_coordinates(charted)],
     }
-    return {f"mlflow.sharedViewState.{VIEW}": json.dumps(view), NOTE: study.question}
+    # Without a question, a description that somebody wrote in MLflow stays.
+    note = {NOTE: study.question} if study.question else {}
+    return {f"mlflow.sharedViewState.{VIEW}": json.dumps(view), **note}
 
 
 def _section(name: str, *, unfolded: bool) -> dict[str, object]:

@@ -56,6 +56,8 @@ class ActivationStore:
     def __init__(self, spec: TrialSpec, data: Data, device: torch.device) -> None:
         self._spec, self._data, self._device = spec, data, device
         self._limit = int(spec.plan.activations_gb * 2**30)
+        # A user's model may do something else for some batches.
+        self._verified = 1 if spec.plan.code else activations.VERIFIED
 
     def get(self, request: Request) -> StoredActivations | None:
         """See ``ActivationSource``."""
@@ -78,7 +80,7 @@ class ActivationStore:
                     entry = _read(folder, split.first)
                     if entry is None:
                         with writing(folder):
-                            _write(folder, request, split)
+                            _write(folder, request, split, verified=self._verified)
                         entry = _read(folder, split.first)
         # An error of the inputs themselves comes again where the model reads them.
         except (OSError, NotReplayable) as error:
@@ -183,7 +185,7 @@ def _digest(staged: Staged, depth: int) -> str:
     return digest.hexdigest()
 
 
-def _write(folder: Path, request: Request, split: Split) -> None:
+def _write(folder: Path, request: Request, split: Split, *, verified: int) -> None:
     """Write an entry whole or not at all."""
     # Of this machine: the folder may be shared with others, whose processes have other numbers.
     temporary = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
@@ -198,7 +200,7 @@ def _write(folder: Path, request: Request, split: Split) -> None:
             maps.append(_reserved(temporary / f"{number}.bin", shape, value.numpy().dtype))
         rows = [torch.from_numpy(values) for values in maps]
         known = _gather(folder, index[: request.full], split.first, rows)
-        activations.compute(request, split, rows, known)
+        activations.compute(request, split, rows, known, verified=verified)
         maps.append(_reserved(temporary / "index.bin", index.shape, index.numpy().dtype))
         maps[-1][:] = index.numpy()
         entries = []
