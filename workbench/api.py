@@ -434,7 +434,9 @@ def _written(content: Mapping[str, Any], question: str) -> Path:
     """The file of a study that was given as a dictionary."""
     name = content.get("name")
     if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
-        raise ValueError(f"name: {name!r} is no name of a study; use letters, digits, _ and -.")
+        raise ValueError(
+            f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."
+        )
     path = Path(f"{name}.yaml").absolute()
     if path.exists() and not path.read_text(encoding="utf-8").rstrip().endswith(_WRITTEN):
         raise FileExistsError(

@@ -17,6 +17,7 @@ from workbench.datasets.samples import Data, Part
 from workbench.datasets.unlabelled import labels_of, read_unlabelled, written
 from workbench.engine import inference
 from workbench.engine.devices import choose_device
+from workbench.record import Role
 from workbench.tasks import Task
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 from workbench.trial import kept
@@ -203,7 +204,8 @@ def load_folder(folder: Path) -> KeptModel:
                 "of `workbench export`."
             )
         weights = kept.read_checked(folder / WEIGHTS, folder / DESCRIPTION)
-    name = f"{description.study}/{description.trial}"
+    role = "" if description.role == Role.SEARCH else f"{description.role}/"
+    name = f"{description.study}/{role}{description.trial}"
     if description.backbone["name"] == IN_FOLDER:
         backbone = {**description.backbone, "name": str(folder.absolute())}
         description = replace(description, backbone=backbone)
