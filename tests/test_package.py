@@ -59,7 +59,7 @@ def test_a_shell_can_complete_the_names_of_commands() -> None:
         "COMP_CWORD": "1",
     }
     done = CliRunner().invoke(app, env=asked, prog_name="workbench")
-    assert done.output.split() == ["run", "report"]
+    assert done.output.split() == ["run", "report", "register"]
 
 
 def test_licence_and_authors_are_the_same_everywhere() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,8 +191,17 @@ def test_a_value_outside_its_range_is_not_taken_for_one_inside() -> None:
     assert observe({"rate": 0.05, "unknown": 1.0}, {"rate": RATE}, 1.0).settings[0].knob == "rate"
 
 
-def test_optuna_speaks_as_it_did_before() -> None:
+@pytest.fixture
+def spoken() -> Iterator[None]:
+    """Optuna's level of messages, for one test."""
+    before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.INFO)
+    yield
+    optuna.logging.set_verbosity(before)
+
+
+@pytest.mark.usefixtures("spoken")
+def test_optuna_speaks_as_it_did_before() -> None:
     before = warnings.filters[:]
     importances.evaluate.__wrapped__(observed(12))
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
