@@ -6,6 +6,7 @@ import csv
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,9 @@ def test_a_study_on_a_folder_of_pictures_works_as_the_page_says(tmp_path: Path, 
     assert len(rows) == 2
     assert {row["predicted"] for row in rows} <= {"bright", "dark"}
     assert "accuracy" not in said, "these have no labels"
-    labelled = tmp_path / "pictures"
+    said = called("predict", "pictures/freeze_depth-0/000", tmp_path / "pictures", "--home", home)
+    assert "against their labels" not in said, "the test part is measured by a confirmation alone"
+    labelled = shutil.copytree(tmp_path / "pictures", tmp_path / "others")
     said = called("predict", "pictures/freeze_depth-0/000", labelled, "--home", home, "--out", out)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     right = sum(row["name"].startswith(row["predicted"]) for row in rows)
@@ -139,7 +142,8 @@ def test_a_study_on_a_table_of_numbers_works_as_the_page_says(
     assert found["metric"] == "validation/rmse"
     assert found["best"] < 40_000, "in the units of the table"
     out = tmp_path / "predictions.csv"
-    said = called("predict", "prices", tmp_path / "houses.csv", "--home", home, "--out", out)
+    others = shutil.copy(tmp_path / "houses.csv", tmp_path / "others.csv")
+    said = called("predict", "prices", others, "--home", home, "--out", out)
     predicted, true = (
         np.array([float(row["price"]) for row in csv.DictReader(path.read_text().splitlines())])
         for path in (out, tmp_path / "houses.csv")

@@ -45,9 +45,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     passes: list[int] = []
     compute = engine.compute
 
-    def counted(request: Request, split: Split, rows: Sequence[Tensor], known: Tensor) -> None:
+    def counted(
+        request: Request, split: Split, rows: Sequence[Tensor], known: Tensor, *, verified: int
+    ) -> None:
         passes.append(len(rows[0]) - int(known.sum()))
-        compute(request, split, rows, known)
+        compute(request, split, rows, known, verified=verified)
 
     monkeypatch.setattr(engine, "compute", counted)
     return passes
