@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from workbench.cli.progress import QuietWatcher
 from workbench.commands.run import run_study
 from workbench.driver import GroupProgress, RunningTrial
 from workbench.driver.workers import LocalWorkers
@@ -42,17 +43,11 @@ def train(trial):
 """
 
 
-class Clock:
+class Clock(QuietWatcher):
     """Takes the processor time of this thread, and of this process, while trials run."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[float, float]] = []
-
-    def prepare(self, title: str) -> None:
-        """The study is looked at."""
-
-    def begin(self, title: str, notes: Sequence[str]) -> None:
-        """Trials begin."""
 
     def update(
         self,
@@ -64,9 +59,6 @@ class Clock:
         """Take the times once the first trial has ended, and as long as one is left."""
         if any(group.ended for group in groups):
             self.taken.append((time.thread_time(), time.process_time()))
-
-    def end(self) -> None:
-        """Trials have ended."""
 
 
 def main() -> None:

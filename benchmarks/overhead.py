@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import record
+from workbench.cli.progress import QuietWatcher
 from workbench.commands.run import run_study
 from workbench.driver import GroupProgress, RunningTrial
 from workbench.driver.workers import LocalWorkers
 from workbench.record import Role
 
 
-class Stopwatch:
+class Stopwatch(QuietWatcher):
     """Notes when the first trial of the last study is under way, and when all have ended."""
 
     def __init__(self) -> None:
@@ -33,9 +34,6 @@ class Stopwatch:
     def prepare(self, title: str) -> None:
         """A study is looked at."""
         self.first, self._title = None, title
-
-    def begin(self, title: str, notes: Sequence[str]) -> None:
-        """A study begins."""
 
     def update(
         self,
@@ -49,9 +47,6 @@ class Stopwatch:
         if self.first is None and any(group.ended for group in groups):
             self.first = now
         self.last = now
-
-    def end(self) -> None:
-        """The study has ended."""
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ OWNERS: dict[str, set[str]] = {
     "yaml": {"study"},
     "optuna": {"study", "report"},
     "mlflow": {"tracker"},
-    "matplotlib": {"api", "plotting", "report"},
+    "matplotlib": {"cli", "plotting", "report"},
     "peft": {"engine"},
 }
 

@@ -5,18 +5,16 @@ The command line calls the same functions, those of ``commands``.
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import record, report
 from workbench.cli import printed, terminal
+from workbench.cli.notebook import Picture, Printed
 from workbench.commands import browse
 from workbench.commands import report as publish
 from workbench.commands.check import CheckedStudy, check_file
@@ -31,7 +29,6 @@ from workbench.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from rich.console import Console
 
     from workbench.commands.kept_model import KeptModel
@@ -44,34 +41,8 @@ PathOrText = str | os.PathLike[str]
 _WRITTEN = "# Written by workbench.Study."
 
 
-class _Printed:
-    """Shown in a notebook, and by ``print``, as the command line prints it."""
-
-    def _print(self, console: Console) -> None:
-        raise NotImplementedError
-
-    def _repr_html_(self) -> str:
-        console = self._recorded()
-        style = "font-family:monospace;line-height:1.3;white-space:pre"
-        return console.export_html(
-            inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
-        )
-
-    def __repr__(self) -> str:
-        return self._recorded().export_text().rstrip()
-
-    def _recorded(self) -> Console:
-        from rich.console import Console
-
-        console = Console(
-            record=True, file=io.StringIO(), force_jupyter=False, emoji=False, width=100
-        )
-        self._print(console)
-        return console
-
-
 @dataclass(frozen=True, repr=False)
-class Plan(_Printed):
+class Plan(Printed):
     """What studies will do; see ``Study.check``.
 
     Attributes:
@@ -89,26 +60,7 @@ class Plan(_Printed):
             printed.plan(console, study)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure of the report, shown in a notebook with its caption.
-
-    Attributes:
-        figure: Matplotlib's.
-    """
-
-    figure: Figure
-    caption: str
-
-    def _repr_html_(self) -> str:
-        content = io.BytesIO()
-        self.figure.savefig(content, format="png")
-        image = base64.b64encode(content.getvalue()).decode()
-        caption = escape(self.caption)
-        return f'<img src="data:image/png;base64,{image}" alt="{caption}"><p>{caption}</p>'
-
-
-class Study(_Printed):
+class Study(Printed):
     """A study: checked, run, confirmed, and read.
 
     Attributes:

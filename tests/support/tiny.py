@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from workbench.cli.progress import QuietWatcher
+
 TINY = """\
 # Which optimizer fits the wines?
 name: tiny
@@ -32,20 +34,7 @@ JOINT = (
 )
 
 
-class Unseen:
-    """Nobody watches."""
-
-    def prepare(self, title: str) -> None:
-        return None
-
-    def begin(self, title: str, notes: object) -> None:
-        return None
-
-    def update(self, groups: object, running: object = (), *, stopping: bool = False) -> None:
-        return None
-
-    def end(self) -> None:
-        return None
+Unseen = QuietWatcher
 
 
 class Silent:
