@@ -6,8 +6,6 @@ import json
 import math
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import cache
@@ -253,20 +251,6 @@ def test_the_main_table_shows_each_configuration_as_report_json_has_it(
             assert f">{templates.interval(beyond['low'], beyond['high'])}<" in row
         assert f">{templates.bare_p(arm['p_best'])}</td>" in row
         assert f">{templates.number(arm['behind'])}</td>" in row
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium to lay out the page")
-def test_the_main_table_fits_a_screen_of_1200_pixels(tmp_path: Path) -> None:
-    index = writing.write(report.compose(confirmed.material()), tmp_path / "digits")
-    # The page forbids scripts of others, so a copy without that line is measured.
-    page = re.sub("<meta http-equiv=[^>]*>", "", index.read_text())
-    scroll = "document.querySelector('table.main').parentElement"
-    script = f"document.title = {scroll}.scrollWidth - {scroll}.clientWidth"
-    index.write_text(page.replace("</body>", f"<script>{script}</script></body>"))
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", index.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    assert "<title>0</title>" in done.stdout, "its last column is scrolled out of sight"
 
 
 def test_means_and_intervals_are_those_of_the_runs(summary: dict[str, Any]) -> None:
