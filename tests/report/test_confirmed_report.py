@@ -567,7 +567,7 @@ def test_a_confirmed_configuration_at_a_bound_is_a_warning() -> None:
     checks = {c["name"]: c for c in report.summarize(with_study(found, tune=tune))["health"]}
     assert checks["confirmed bounds"]["status"] == "warning"
     assert (
-        "default: learning_rate = 0.01, upper bound 0.01" in checks["confirmed bounds"]["finding"]
+        "default: learning rate = 0.01, upper bound 0.01" in checks["confirmed bounds"]["finding"]
     )
 
 
@@ -880,8 +880,22 @@ def test_the_reproducibility_statement_tells_commit_data_protocol_and_seeds(
     content = summary["confirmation"]
     for said in ("148fd37c0ffee", "0123456789abcdef", content["protocol_sha256"]):
         assert said in text
-    assert ", ".join(content["seeds"]) in text
+    assert f"the {len(content['seeds'])} confirmation seeds are listed in data/" in text
     assert "TODO" in text, "no log knows a licence"
+
+
+def test_seeds_of_nineteen_digits_stand_in_one_place_of_the_page(
+    page: str, summary: dict[str, Any]
+) -> None:
+    listed = ", ".join(summary["confirmation"]["seeds"])
+    assert page.count(listed) == 1 and page.index('id="provenance"') < page.index(listed)
+
+
+def test_curves_of_the_confirmation_stand_in_its_part_of_the_page(
+    summary: dict[str, Any],
+) -> None:
+    of = {entry["name"]: entry["of"] for entry in summary["figures"]}
+    assert (of["learning_curves"], of["strategies"]) == ("confirmation", "search")
 
 
 def test_the_note_of_many_configurations_stays_short() -> None:

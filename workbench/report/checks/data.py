@@ -89,6 +89,8 @@ def classes(study: StoredStudy) -> Answer:
     largest = max(counts, key=lambda name: counts[name])
     smallest = min(counts, key=lambda name: counts[name])
     high, low = counts[largest], counts[smallest]
+    if high == low:
+        return Answer("ok", f"No: every class has {counted(high, 'sample')}.")
     text = f"The largest is {largest} ({high}), the smallest {smallest} ({low})"
     if high <= UNEQUAL * low:
         return Answer("ok", f"{text}.")
