@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from workbench.report.checks import Answer, Check, ask
+from workbench.report.percent import plain
 from workbench.tracker.stored_study import Data, StoredStudy
 from workbench.verdict.wording.numbers import counted
 
@@ -96,7 +97,7 @@ def classes(study: StoredStudy) -> Answer:
         return Answer("ok", f"{text}.")
     times = f", {high / low:.3g} times as many" if low else ""
     # Macro averages give every class the same weight; accuracy does not.
-    weighted = metric.endswith("/accuracy")
+    weighted = plain(metric).endswith("/accuracy")
     weight = f" {metric} weights a class by its number of samples." if weighted else ""
     return Answer("note", f"{text}{times}.{weight}")
 
