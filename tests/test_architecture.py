@@ -45,6 +45,7 @@ OWNERS: dict[str, set[str]] = {
     "mlflow": {"tracker"},
     "matplotlib": {"cli", "plotting", "report"},
     "peft": {"engine"},
+    "ray": {"driver"},
 }
 
 

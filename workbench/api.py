@@ -136,14 +136,16 @@ class Study(Printed):
         *,
         workers: int | None = None,
         inline: bool = False,
+        on: str | None = None,
         wait: bool = False,
         retry_failed: bool = False,
     ) -> Outcome:
         """Search what is missing; stop it with Ctrl-C or the notebook's stop, and call it again.
 
         Args:
-            workers: Local processes; one for each core by default.
+            workers: Processes; by default as many as the machine or cluster has room for.
             inline: Run trials in this process, for debugging.
+            on: ``ray`` or ``ray://HOST:PORT``: run trials on a Ray cluster.
             wait: If another process is running this study, wait for it.
             retry_failed: Run failed trials again, except those that diverged.
 
@@ -151,7 +153,7 @@ class Study(Printed):
             StudyFileError, Changed, Busy, Broken, StoreError: See ``commands.run.run_study``.
         """
         file, overrides = self._source()
-        with terminal.started_workers(self.home, workers, inline) as started:
+        with terminal.started_workers(self.home, workers, inline, on) as started:
             return run_study(
                 file,
                 overrides,
@@ -169,6 +171,7 @@ class Study(Printed):
         fresh: int | None = None,
         workers: int | None = None,
         inline: bool = False,
+        on: str | None = None,
         wait: bool = False,
     ) -> Outcome:
         """Select on fresh seeds, then test what was selected once, on the test split.
@@ -179,6 +182,7 @@ class Study(Printed):
             fresh: The second look: so many more seeds for every configuration.
             workers: As for ``run``.
             inline: As for ``run``.
+            on: As for ``run``.
             wait: As for ``run``.
 
         Raises:
@@ -192,7 +196,7 @@ class Study(Printed):
             return yes
 
         file, overrides = self._source()
-        with terminal.started_workers(self.home, workers, inline) as started:
+        with terminal.started_workers(self.home, workers, inline, on) as started:
             return confirm_study(
                 # Of a study that was opened by its name, that one alone.
                 self.names[0] if self._file is None and len(self.names) == 1 else file,
@@ -202,7 +206,6 @@ class Study(Printed):
                 terminal.watcher(),
                 wait=wait,
                 agree=agree,
-                at_once=terminal.worker_count(workers, inline),
                 fresh=fresh,
             )
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.trials import directory_for, numbers, planned, spec_for, write_light
-from workbench.driver import Driver, workers
+from workbench.driver import Driver, Resources, workers
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
 from workbench.trial import run as trial_run
@@ -71,7 +71,7 @@ def light(tmp_path: Path) -> Path:
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "workbench.driver.workers" in p.cmdline()]
+    return [p for p in psutil.Process().children() if "workbench.driver.worker" in p.cmdline()]
 
 
 @pytest.mark.timeout(120)
@@ -88,9 +88,9 @@ def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and
     stopped.on_report = stop
     crew = LocalWorkers(2, tmp_path / "logs")
     try:
-        crew.prepare(1)
+        crew.prepare(1, Resources())
         assert len(children()) == 1, "no more processes than trials"
-        crew.prepare(9)
+        crew.prepare(9, Resources())
         assert len(children()) == 2
         crew.run(tray)
         assert len(children()) == 2, "workers stay warm between two studies"
@@ -145,7 +145,7 @@ def test_no_trial_loses_an_attempt_to_a_worker_that_ended_while_it_had_none(
     tray = Tray(pile_of(2, light, home, tmp_path))
     crew = LocalWorkers(2, tmp_path / "logs")
     try:
-        crew.prepare(2)
+        crew.prepare(2, Resources())
         idle = children()[0]
         idle.kill()
         while idle.status() != psutil.STATUS_ZOMBIE:

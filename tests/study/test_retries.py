@@ -12,7 +12,7 @@ from tests.support.commands import call
 from tests.support.mlflow_home import runs_of
 from workbench import record
 from workbench.commands import browse
-from workbench.driver import Driver
+from workbench.driver import Driver, Resources
 from workbench.record import Result, State, TrialDirectory
 from workbench.study.config import Changed, load
 from workbench.study.confirm import candidates, preregistration
@@ -40,7 +40,10 @@ class Scripted:
         self.reasons = reasons
         self.begun: list[int] = []
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        return 1
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         return None
 
     def run(self, driver: Driver) -> None:

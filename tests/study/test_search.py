@@ -23,7 +23,7 @@ from tests.support.processes import Forked
 from tests.support.tiny import TWO, Silent
 from workbench import record
 from workbench.commands.session import readable
-from workbench.driver import Driver, attempts
+from workbench.driver import Driver, Resources, attempts
 from workbench.driver.leases import Busy
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
@@ -53,7 +53,10 @@ class MadeUpTraining:
         self.left = stop_after
         self.begun: list[str] = []
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        return 1
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         return None
 
     def run(self, driver: Driver) -> None:

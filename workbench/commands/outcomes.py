@@ -15,6 +15,7 @@ from workbench.commands import browse
 from workbench.commands.confirmation_progress import Records, confirmation_progress
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
+from workbench.driver.ray_workers import ClusterError
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unanswerable, Unready
 from workbench.study.config.document import StudyFileError
@@ -48,6 +49,7 @@ _EXIT_CODES: dict[type[Exception], int] = {
     FileExistsError: BAD_STUDY,
     Busy: ENVIRONMENT,
     Broken: ENVIRONMENT,
+    ClusterError: ENVIRONMENT,
     StoreError: ENVIRONMENT,
     Stopped: RESUMABLE,
     OSError: ENVIRONMENT,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import tasks
+from workbench.driver import Resources
 from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
@@ -31,13 +32,14 @@ from workbench.study.config.knobs import (
     phases_below,
 )
 from workbench.study.config.problems import Flaw, M, choice, read, unknown_key
-from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Search
+from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, ResourceKnobs, Search
 from workbench.study.config.study_config import StudyConfig
 
 __all__ = ["BLOCKS", "Changed", "load", "load_added", "load_all"]
 
 BLOCKS = (
     *("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report"),
+    "resources",
     across.BLOCK,
 )
 # What an editor reads to find the JSON Schema.
@@ -111,6 +113,7 @@ class _Reader:
         objective = self._objective(self._mapping("objective"), recipe)
         confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
         report = self._model(Report, "report", self._mapping("report"))
+        resources = self._resources(self._mapping("resources"), recipe)
         broken = {problem.key.partition(".")[0] for problem in self._document.problems}
         config = StudyConfig(
             document=self._document,
@@ -125,6 +128,7 @@ class _Reader:
             objective=objective,
             confirm=confirm,
             report=report,
+            resources=resources,
         )
         # An unknown key may be a misspelt block, without which the others seem to contradict.
         if broken.issubset(BLOCKS):
@@ -217,6 +221,17 @@ class _Reader:
         metric = str(metric)
         direction = block.direction or metrics.get(metric.rpartition("/")[2], "maximize")
         return Objective(metric=metric, direction=direction, epoch=block.epoch)
+
+    def _resources(self, written: Knobs, recipe: Knobs) -> Resources:
+        block = self._model(ResourceKnobs, "resources", written)
+        # What is flawed has been noted, and what is compared counts as one thread.
+        threads, device = recipe.get("threads", 1), recipe.get("device", "auto")
+        return Resources(
+            cpus=block.cpus or (threads if isinstance(threads, int) else 1),
+            gpus=block.gpus,
+            memory=block.memory or 0,
+            device=str(device),
+        )
 
     def _measured(self, written: object) -> tuple[str, dict[str, str]]:
         """The metric that a task is usually optimised for, and the direction of each of its own."""

@@ -19,6 +19,8 @@ from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.record.strategy import EarlyStopping, Lora, Schedule
 from workbench.study.config.fields import (
     Block,
+    Bytes,
+    Device,
     Duration,
     FreezeDepth,
     FromMapping,
@@ -153,8 +155,8 @@ class Recipe(PhaseKnobs):
     )
     batch_size: int = knob(32, "Samples of a step of the optimizer.", ge=1, le=2**31)
     augmentation: list[Any] = knob([], "Transforms of training images, in order.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = knob(
-        "auto", "`auto` is `cuda`, else `mps`, else `cpu`."
+    device: Device = knob(
+        "auto", "`auto` is `cuda`, else `mps`, else `cpu`; `cuda:1` is one GPU of several."
     )
     threads: int = knob(1, "Threads of one worker.", ge=1, le=4_096)
     phases: dict[str, PhaseKnobs] | None = knob(
@@ -302,6 +304,19 @@ class Confirm(Block):
         ge=1,
         le=2,
     )
+
+
+class ResourceKnobs(Block):
+    """``resources``: what one worker needs of a machine or a cluster."""
+
+    cpus: int | None = knob(None, "Cores; by default `recipe.threads`.", ge=1, le=4_096)
+    gpus: float | None = knob(
+        None,
+        "Share of a GPU: with 0.5 two workers share one; by default 1 where there is one.",
+        ge=0,
+        le=1,
+    )
+    memory: Bytes = knob(None, "Memory, such as `8GB`; by default it does not count.")
 
 
 class Cited(Block):

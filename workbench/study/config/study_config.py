@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+from workbench.driver import Resources
 from workbench.record import Addition, Cell, Objective
 from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config.document import Document
@@ -30,6 +31,7 @@ class StudyConfig:
         cell: Which of the file's studies, of a file with ``across``.
         added: The level that is added to the file's study; then the strategies are those with it.
         recipe: The knobs held fixed, nested.
+        resources: What a worker needs.
     """
 
     document: Document
@@ -43,6 +45,7 @@ class StudyConfig:
     objective: Objective
     confirm: Confirm
     report: Report
+    resources: Resources
     added: Addition | None = None
 
     @property
