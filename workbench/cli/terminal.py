@@ -127,8 +127,12 @@ def started_workers(
             pool = LocalWorkers(workers, logs)
         else:
             from workbench.cli.printed.layout import print_line
-            from workbench.driver import ray_workers
+            from workbench.driver.workers import ClusterError
 
+            try:
+                from workbench.driver import ray_workers
+            except ImportError:
+                raise ClusterError("Ray is not installed: pip install 'ray[client]'.") from None
             cluster = stack.enter_context(ray_workers.connected(on))
             print_line(console(error=True), cluster)
             pool = ray_workers.RayWorkers(workers, logs)

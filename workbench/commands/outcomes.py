@@ -15,7 +15,7 @@ from workbench.commands import browse
 from workbench.commands.confirmation_progress import Records, confirmation_progress
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
-from workbench.driver.ray_workers import ClusterError
+from workbench.driver.workers import ClusterError
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unanswerable, Unready
 from workbench.study.config.document import StudyFileError

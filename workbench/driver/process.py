@@ -49,6 +49,7 @@ class Process:
                 start_new_session=True,
             )
         self.connection = Connection(ours.detach())
+        self.pid = self._process.pid
 
     def send(self, message: Message) -> None:
         """Send a message. ``receive`` detects that it has ended, so errors are ignored here."""

@@ -10,18 +10,21 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from workbench.driver.process import Process, WorkerEnded
+import ray
+
+from workbench.driver import transfer
+from workbench.driver.agent import Agent, Node
+from workbench.driver.process import WorkerEnded
 from workbench.driver.resources import Resources
 from workbench.driver.worker import Message
-from workbench.driver.workers import POLL_SECONDS, WorkerPool
+from workbench.driver.workers import POLL_SECONDS, ClusterError, WorkerPool
 from workbench.record import TrialDirectory
 from workbench.record.environment import workbench_version
 
@@ -30,57 +33,6 @@ _LOGGER = logging.getLogger(__name__)
 # Where data and weights are kept: nodes that share the home share these folders too.
 _FOLDERS = ("WORKBENCH_DATA", "TORCH_HOME", "HF_HOME")
 _PATIENCE_SECONDS = 30.0
-
-
-class ClusterError(Exception):
-    """Ray is missing, or its cluster cannot be used."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Node:
-    """What an agent says of its node.
-
-    Attributes:
-        name: Of the host.
-        version: Of Workbench.
-        shared: Whether it has the files of the driver's home.
-    """
-
-    name: str
-    version: str
-    shared: bool
-
-
-class Agent:
-    """Holds one worker process of a node; a Ray actor.
-
-    ``receive`` blocks, so it has a thread of its own.
-    """
-
-    def __init__(self) -> None:
-        self._process: Process | None = None
-
-    def start(self, token: Path, secret: str, environment: Mapping[str, str]) -> Node:
-        """Start the worker process, with its log beside a file that shows a shared home."""
-        shared = False
-        with suppress(OSError):
-            shared = token.read_text() == secret
-        if shared:
-            self._process = Process(token.parent, environment)
-        return Node(name=socket.gethostname(), version=workbench_version(), shared=shared)
-
-    def send(self, message: Message) -> None:
-        """Pass a message on to the worker."""
-        assert self._process is not None
-        self._process.send(message)
-
-    def receive(self) -> Message:
-        """The worker's next message, or why it has ended: ``{"ended": REASON}``."""
-        assert self._process is not None
-        try:
-            return self._process.receive()
-        except WorkerEnded as ended:
-            return {"ended": str(ended)}
 
 
 @contextmanager
@@ -95,26 +47,29 @@ def connected(cluster: str) -> Iterator[str]:
         The cluster in words.
 
     Raises:
-        ClusterError: Ray is not installed, or there is no cluster at the address.
+        ClusterError: There is no cluster at the address.
     """
     if cluster != "ray" and not cluster.startswith("ray://"):
         raise ClusterError(f"--on {cluster}: it must be ray, or ray://HOST:PORT.")
     address = None if cluster == "ray" else cluster
-    try:
-        import ray
-    except ImportError:
-        raise ClusterError("Ray is not installed: pip install 'ray[client]'.") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ClusterError(f"The Ray cluster {address or ''} cannot be used: {reason}") from error
+    _connect(address)
     try:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} node(s)"
     finally:
         ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    try:
+        # Ray's warnings, such as that of a port without an answer, only repeat the error.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ClusterError(f"The Ray cluster {address or ''} cannot be used: {reason}.") from error
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
@@ -125,7 +80,7 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 
 class RayWorkers(WorkerPool["RayWorker"]):
-    """Runs trials in processes on the nodes of a Ray cluster, which share the home.
+    """Runs trials in processes on the nodes of a Ray cluster, which may share the home or not.
 
     Args:
         count: Number of processes; by default as many as the cluster has room for now.
@@ -147,8 +102,6 @@ class RayWorkers(WorkerPool["RayWorker"]):
         """
         if self._given:
             return self._given
-        import ray
-
         needs = _needs(resources)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         room = sum(
@@ -167,8 +120,6 @@ class RayWorkers(WorkerPool["RayWorker"]):
         """Nothing to do: Ray ends the agents when the driver has ended."""
 
     def _add(self) -> RayWorker:
-        import ray
-
         token = self._logs / f"cluster-{os.getpid()}.token"
         if not token.exists():
             token.parent.mkdir(parents=True, exist_ok=True)
@@ -186,8 +137,6 @@ class RayWorkers(WorkerPool["RayWorker"]):
         return RayWorker(agent.remote(), token, self._secret, environment)
 
     def _wait(self, workers: Sequence[RayWorker]) -> Sequence[RayWorker]:
-        import ray
-
         waited = {worker.awaited: worker for worker in workers}
         ready, _ = ray.wait(list(waited), num_returns=len(waited), timeout=0)
         if not ready:
@@ -210,12 +159,11 @@ class RayWorkers(WorkerPool["RayWorker"]):
 
 def _needs(resources: Resources) -> dict[str, float]:
     """What Ray reserves for a worker, by Ray's names."""
-    import ray
-
     needs: dict[str, float] = {"CPU": resources.cpus}
+    share = resources.gpu_share
     # Without a word about GPUs a worker takes one where there are some.
-    if resources.gpus is not None or ray.cluster_resources().get("GPU"):
-        needs["GPU"] = resources.gpu_share
+    if share and (resources.gpus is not None or ray.cluster_resources().get("GPU")):
+        needs["GPU"] = share
     if resources.memory:
         needs["memory"] = resources.memory
     return needs
@@ -233,8 +181,17 @@ class RayWorker:
     ) -> None:
         self.directory: TrialDirectory | None = None
         self.ready = False
+        self._shared = True
         self._agent = agent
         self.awaited = agent.start.remote(token, secret, environment)
+
+    def run(self, directory: TrialDirectory) -> None:
+        """Let it run a trial."""
+        self.directory = directory
+        if self._shared:
+            self.send({"run": str(directory.path)})
+            return
+        self._agent.run.remote(*transfer.needed(directory))
 
     def send(self, message: Message) -> None:
         """Send a message; Ray keeps the order."""
@@ -247,8 +204,6 @@ class RayWorker:
             WorkerEnded: The worker, its agent or its node has ended.
             ClusterError: The node cannot run trials.
         """
-        import ray
-
         try:
             answer = ray.get(self.awaited)
         except ray.exceptions.RayTaskError as error:
@@ -256,38 +211,33 @@ class RayWorker:
             raise ClusterError(reason) from error
         except ray.exceptions.RayError as error:
             raise WorkerEnded(_reason(error)) from error
+        self.awaited = self._agent.receive.remote()
         if isinstance(answer, Node):
-            _require_usable(answer)
-            self.ready, answer = True, {}
-        elif "ended" in answer:
-            raise WorkerEnded(str(answer["ended"]))
-        self.awaited = self._agent.receive.options(concurrency_group="receive").remote()
-        message: Message = answer
+            _require_same_version(answer)
+            self.ready, self._shared = True, answer.shared
+            return {}
+        message: Message
+        message, files = answer
+        if self.directory is not None:
+            transfer.take_back(self.directory, files)
+        if "ended" in message:
+            raise WorkerEnded(str(message["ended"]))
         return message
 
     def ended(self) -> bool:
         """Whether a worker without a trial has ended: only then it has something to say."""
-        import ray
-
         return bool(ray.wait([self.awaited], timeout=0)[0])
 
     def kill(self) -> None:
         """Kill the agent; the worker process ends with it."""
-        import ray
-
         ray.kill(self._agent)
 
 
-def _require_usable(node: Node) -> None:
+def _require_same_version(node: Node) -> None:
     if node.version != workbench_version():
         raise ClusterError(
             f"Node {node.name} has Workbench {node.version}, this machine {workbench_version()}. "
             "Install the same version on every node."
-        )
-    if not node.shared:
-        raise ClusterError(
-            f"Node {node.name} does not see the files of this home. Choose a home on a file system "
-            "that all nodes share, with --home."
         )
 
 

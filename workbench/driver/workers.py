@@ -63,6 +63,10 @@ class InlineWorkers:
         """Nothing to do: there are no other processes."""
 
 
+class ClusterError(Exception):
+    """A cluster cannot be used; the message says why."""
+
+
 class Worker(Protocol):
     """A worker of a pool.
 
@@ -75,6 +79,9 @@ class Worker(Protocol):
     @property
     def ready(self) -> bool:
         """Whether it can take a trial at once; False while its place is not assigned."""
+
+    def run(self, directory: TrialDirectory) -> None:
+        """Let it run a trial."""
 
     def send(self, message: Message) -> None:
         """Send a message, also to a worker that has ended."""
@@ -173,8 +180,8 @@ class WorkerPool(ABC, Generic[W]):
             if self._held is None:
                 return False
             if free is not None:
-                free.directory, self._held = self._held, None
-                free.send({"run": str(free.directory.path)})
+                free.run(self._held)
+                self._held = None
             elif all(worker.ready for worker in self._pool):
                 self._pool.append(self._add())
             else:
@@ -259,3 +266,8 @@ class LocalWorker:
         self.directory: TrialDirectory | None = None
         self.send, self.receive = process.send, process.receive
         self.ended, self.kill = process.ended, process.kill
+
+    def run(self, directory: TrialDirectory) -> None:
+        """Let it run a trial."""
+        self.directory = directory
+        self.send({"run": str(directory.path)})
