@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from tests.driver.test_workers import Tray, log_of, pile_of
 from tests.support.commands import wait_for
 from tests.support.processes import Forked
-from tests.support.tiny import CONFIRM, TWO, Unseen
+from tests.support.tiny import THREE, TWO, Unseen
 from tests.support.trials import EPOCHS, numbers, write_light
 from workbench.commands.confirm import confirm_study
 from workbench.commands.run import run_study
@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 SLOW = EPOCHS.replace("    for", "    import time\n    for").replace(
     "        yield", "        time.sleep(0.5)\n        yield"
 )
+Crew = Callable[[int | None], RayWorkers]
 CPU = Resources(device="cpu")
 
 
@@ -52,11 +53,16 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture
-def crew(cluster: object, home: Path) -> Iterator[RayWorkers]:
-    with connected("ray"):
-        workers = RayWorkers(2, home / "mlruns" / "workers")
-        yield workers
-        workers.close()
+def crew(cluster: object, home: Path) -> Iterator[Callable[[int | None], RayWorkers]]:
+    """Makes workers, which end with the test."""
+    with connected("ray"), ExitStack() as stack:
+
+        def make(count: int | None) -> RayWorkers:
+            workers = RayWorkers(count, home / "mlruns" / "workers")
+            stack.callback(workers.close)
+            return workers
+
+        yield make
 
 
 def not_shared(home: Path) -> None:
@@ -92,31 +98,28 @@ def records(home: Path, study: str) -> dict[str, Any]:
 
 
 def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_shared_files(
-    crew: RayWorkers, home: Path, tmp_path: Path, write_study: Callable[..., Path]
+    crew: Crew, home: Path, tmp_path: Path, write_study: Callable[..., Path]
 ) -> None:
-    # Suggestions that do not depend on the order in which trials end.
     file = write_study(
         TWO,
-        (
-            "sampler: tpe, pruner: median",
-            "sampler: random, pruner: {name: median, n_startup_trials: 1}",
-        ),
+        THREE,
+        ("epochs: 3", "epochs: 3\n  device: cpu"),
+        ("pruner: median", "pruner: {name: median, n_startup_trials: 1}"),
         (
             "objective: {metric: validation/accuracy}",
-            f"{CONFIRM}".replace("0.02}", "0.02, seeds: 2}"),
+            "confirm: {smallest_effect: 0.02, seeds: 2, select: {configs: 1, seeds: 1}}",
         ),
     )
     other = tmp_path / "other"
     other.mkdir()
     not_shared(home)
-    one = RayWorkers(1, home / "mlruns" / "workers")
-    try:
-        searched = search(file, home, one)
-        confirm_study(file, [], home, crew, Unseen(), agree=lambda offer: True)
-        here = search(file, other, InlineWorkers())
-        confirm_study(file, [], other, InlineWorkers(), Unseen(), agree=lambda offer: True)
-    finally:
-        one.close()
+    one = crew(1)  # Suggestions depend on the order in which trials end.
+    searched = search(file, home, one)
+    one.close()
+    not_shared(home)
+    confirm_study(file, [], home, crew(2), Unseen(), agree=lambda offer: True)
+    here = search(file, other, InlineWorkers())
+    confirm_study(file, [], other, InlineWorkers(), Unseen(), agree=lambda offer: True)
     assert searched == here
     assert State.PRUNED in {state for state, _, _ in searched.values()}
     assert records(home, "tiny") == records(other, "tiny")
@@ -133,7 +136,7 @@ def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_
 
 
 def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
-    cluster: Any, crew: RayWorkers, home: Path
+    cluster: Any, crew: Crew, home: Path
 ) -> None:
     node = cluster.add_node(num_cpus=1)
     light = write_light(home / "light", SLOW)
@@ -152,9 +155,9 @@ def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
             cluster.remove_node(node, allow_graceful=False)
 
     tray.on_report = lose
-    crew._given = 3
-    crew.prepare(3, CPU)
-    crew.run(tray)
+    workers = crew(3)
+    workers.prepare(3, CPU)
+    workers.run(tray)
     reasons = sorted(reason for _, reason in tray.lost_ones)
     assert len(reasons) == 2
     assert "worker ended by signal SIGKILL" in reasons
@@ -171,7 +174,7 @@ def run_on_ray(file: Path, home: Path) -> None:
 
 
 def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
-    cluster: object, home: Path, crew: RayWorkers
+    cluster: object, home: Path, crew: Crew
 ) -> None:
     file = write_light(home / "light", SLOW)
     driver = Forked(run_on_ray, file, home)
@@ -182,7 +185,7 @@ def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
     driver.kill()
     _, alive = psutil.wait_procs(begun, timeout=60)
     assert alive == []
-    outcome = run_study(file, [], home, crew, Unseen())
+    outcome = run_study(file, [], home, crew(2), Unseen())
     assert outcome.exit_code == 0
     trials = scan(study)
     assert len(trials) == 2
@@ -191,19 +194,18 @@ def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
 
 
 def test_gpus_are_shared_as_the_study_says_and_a_study_on_the_cpu_takes_none(
-    crew: RayWorkers, home: Path
+    crew: Crew, home: Path
 ) -> None:
-    crew._given = None
-    half = Resources(gpus=0.5)
-    assert (crew.count(half), crew.count(Resources()), crew.count(CPU)) == (2, 1, 3)
-    crew.prepare(2, half)
+    half, workers = Resources(gpus=0.5), crew(None)
+    assert [workers.count(needs) for needs in (half, Resources(), CPU)] == [2, 1, 3]
+    workers.prepare(2, half)
     until = time.monotonic() + 60
     while len(found := workers_of(home)) < 2:
         assert time.monotonic() < until
         time.sleep(0.1)
     assert {process.environ()["CUDA_VISIBLE_DEVICES"] for process in found} == {"0"}
     with pytest.raises(ClusterError, match=r"needs 64 CPU.*resources.*--workers"):
-        crew.count(Resources(cpus=64, device="cpu"))
+        workers.count(Resources(cpus=64, device="cpu"))
 
 
 def test_a_driver_outside_the_cluster_uses_its_client_port(cluster: Any, home: Path) -> None:
@@ -225,7 +227,7 @@ def test_what_is_no_address_of_ray_is_refused(address: str) -> None:
 
 
 def test_a_stopped_study_parks_its_trials_on_the_nodes(
-    crew: RayWorkers, home: Path, write_study: Callable[..., Path]
+    crew: Crew, home: Path, write_study: Callable[..., Path]
 ) -> None:
     tray = Tray(pile_of(1, write_study(("epochs: 3", "epochs: 100000")), home, home / "t"))
 
@@ -233,7 +235,7 @@ def test_a_stopped_study_parks_its_trials_on_the_nodes(
         tray.stopping = line.epoch >= 3
 
     tray.on_report = stop
-    crew.prepare(1, CPU)
-    crew.run(tray)
+    workers = crew(1)
+    workers.prepare(1, CPU)
+    workers.run(tray)
     assert [result.state for _, result in tray.finished] == [State.PARKED]
-    assert signal.getsignal(signal.SIGTERM) is not None

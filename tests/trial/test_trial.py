@@ -225,6 +225,28 @@ def test_a_fenced_trial_writes_no_result(tiny: Path, home: Path, tmp_path: Path)
     assert directory.result() is None
 
 
+def test_an_attempt_that_was_given_up_writes_nothing_more(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    directory = directory_for(spec, tmp_path / "t")
+
+    def lose(result: EpochResult) -> Decision:
+        # The driver lost this node from sight, and gave the trial to another one.
+        if result.epoch == 2:
+            directory.write_spec(replace(spec, attempt=spec.attempt + 1))
+        return Decision.CONTINUE
+
+    with pytest.raises(trial_run.Fenced):
+        trial_run.run(directory, report=lose, interrupted=never)
+    assert len(directory.history()) == 2
+    assert {path.name for path in directory.path.iterdir()} == {
+        "spec.json",
+        "history.jsonl",
+        "lock",
+    }
+
+
 def test_a_trial_that_somebody_else_runs_is_refused(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
