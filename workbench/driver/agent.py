@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 import ray
 
+from workbench import __version__
 from workbench.driver import transfer
 from workbench.driver.process import Process, WorkerEnded
 from workbench.driver.transfer import Files
 from workbench.driver.worker import Message
-from workbench.record.environment import workbench_version
 
 _PREFIX = "workbench-home-"
 
@@ -64,7 +64,7 @@ class Agent:
         else:
             self._home = _new_home()
             self._process = Process(self._home / "mlruns" / "workers", {})
-        return Node(name=socket.gethostname(), version=workbench_version(), shared=shared)
+        return Node(name=socket.gethostname(), version=__version__, shared=shared)
 
     def run(self, directory: str, files: Files) -> None:
         """Let the worker run a trial of another home.

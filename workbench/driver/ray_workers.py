@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 
+from workbench import __version__
 from workbench.driver import transfer
 from workbench.driver.agent import Agent, Node
 from workbench.driver.process import WorkerEnded
@@ -26,7 +27,6 @@ from workbench.driver.resources import Resources
 from workbench.driver.worker import Message
 from workbench.driver.workers import POLL_SECONDS, ClusterError, WorkerPool
 from workbench.record import TrialDirectory
-from workbench.record.environment import workbench_version
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -234,9 +234,9 @@ class RayWorker:
 
 
 def _require_same_version(node: Node) -> None:
-    if node.version != workbench_version():
+    if node.version != __version__:
         raise ClusterError(
-            f"Node {node.name} has Workbench {node.version}, this machine {workbench_version()}. "
+            f"Node {node.name} has Workbench {node.version}, this machine {__version__}. "
             "Install the same version on every node."
         )
 
