@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.driver.test_workers import Tray, log_of, pile_of
 from tests.support.commands import wait_for
+from tests.support.crew import Tray, log_of, pile_of
 from tests.support.processes import Forked
 from tests.support.tiny import THREE, TWO, Unseen
 from tests.support.trials import EPOCHS, numbers, write_light
