@@ -74,11 +74,11 @@ def studies(home: Path) -> list[StudySummary]:
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """A study and a trial of it, or None, from ``STUDY``, ``STUDY/TRIAL`` or a study file."""
+    """A study and what it names within, or None, from ``STUDY``, ``STUDY/...`` or a study file."""
     if name.endswith(STUDY_SUFFIXES):
         return load(Path(name)).name, None
-    study_name, _, trial_name = name.partition("/")
-    return study_name, trial_name or None
+    study_name, _, within = name.partition("/")
+    return study_name, within.rstrip("/") or None
 
 
 def study(home: Path, name: str) -> StudyDetails:
@@ -90,6 +90,36 @@ def study(home: Path, name: str) -> StudyDetails:
     records = _records(home, name)
     trials = tuple(_summary_of_trial(*pair, records) for pair in records.trials)
     return StudyDetails(summary=_summary_of_study(records), trials=trials)
+
+
+def found(home: Path, name: str, within: str | None = None) -> StudyDetails | TrialDetails:
+    """What ``show`` shows: a study with all its trials, those of one strategy, or one trial.
+
+    Args:
+        home: Where the study is.
+        name: The study's.
+        within: A trial's name; or a strategy, a role, or a strategy of a role: its trials, those of
+            each role from the best to the worst.
+
+    Raises:
+        Unknown: There is no such study, strategy or trial.
+    """
+    if within is None:
+        return study(home, name)
+    records = _records(home, name)
+    pairs = [
+        (directory, spec)
+        for directory, spec in records.trials
+        if spec.strategy == within or name_of(spec).startswith(f"{within}/")
+    ]
+    if not pairs:
+        return trial(home, name, within)
+    rows = [_summary_of_trial(*pair, records) for pair in pairs]
+    direction = pairs[0][1].objective.direction
+    return StudyDetails(
+        summary=_summary_of_study(records),
+        trials=tuple(sorted(rows, key=lambda row: row.rank(direction))),
+    )
 
 
 def trial(home: Path, name: str, trial_name: str) -> TrialDetails:
