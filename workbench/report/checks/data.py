@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from workbench.report.checks import Answer, Check, ask
 from workbench.tracker.stored_study import Data, StoredStudy
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, listed
 
 UNEQUAL = 3.0  # samples of the largest class over those of the smallest
 _EXAMPLES = 3
@@ -58,8 +58,14 @@ def duplicates(study: StoredStudy) -> Answer:
         sentences.append(
             f"{counted(shared.count, 'sample')} of {second}, also in {first}{where}{shown}"
         )
+    dropped = [
+        f"{counted(count, 'sample')} of {part}"
+        for part, count in study.data.dropped.items()
+        if count
+    ]
     if not sentences:
-        return Answer("ok", "No.")
+        left_out = f" {listed(dropped)} left out, because a later part has the same."
+        return Answer("ok", f"No.{left_out if dropped else ''}")
     return Answer(
         "note",
         f"{'; '.join(sentences)}. A value measured on such samples shows how well they were"
