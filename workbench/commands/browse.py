@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from workbench import record
-from workbench.commands.confirmation_progress import confirmation_progress
+from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.commands.summaries import (
     StudyDetails,
     StudySummary,
@@ -272,7 +272,7 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         best=best[0] if best else None,
         best_trial=best_trial,
         confirmation=records.confirmation,
-        verdict=_verdict(records),
+        verdict=verdict_of(records.directory, records.confirmation),
         added=described.added,
         file=described.file,
         question=described.question,
@@ -327,15 +327,16 @@ def keep_verdict(directory: Path, verdict: VerdictSummary) -> None:
     )
 
 
-def _verdict(records: _StudyRecords) -> VerdictSummary | None:
-    """None where a report has yet to say it, or the file is damaged or of other records.
+def verdict_of(directory: Path, confirmation: ConfirmationProgress | None) -> VerdictSummary | None:
+    """The verdict in a study's directory, while its records are as far as when it was given.
 
-    While a second look runs, the verdict is that of the first.
+    None where a report has yet to say it, or the file is damaged or of other records. While a
+    second look runs, the verdict is that of the first.
     """
-    shown = records.confirmation.seeds_shown if records.confirmation else 0
+    shown = confirmation.seeds_shown if confirmation else 0
     try:
-        found = _VERDICT.validate_json((records.directory / _VERDICT_FILE).read_bytes())
-        protocol = record.sha256_of(record.protocol_path(records.directory))
+        found = _VERDICT.validate_json((directory / _VERDICT_FILE).read_bytes())
+        protocol = record.sha256_of(record.protocol_path(directory))
     except (OSError, ValidationError):
         return None
     return found if (found.seeds, found.protocol) == (shown, protocol) else None

@@ -21,6 +21,7 @@ class VerdictSummary:
         leader: The configuration with the best mean; None where no mean may be compared.
         seeds: How many seeds of each configuration it is of.
         protocol: SHA-256 of the protocol that it is of.
+        headline: What the word means for this study; empty where an earlier version gave it.
     """
 
     word: str
@@ -28,6 +29,7 @@ class VerdictSummary:
     leader: str | None
     seeds: int
     protocol: str
+    headline: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
