@@ -58,14 +58,11 @@ def duplicates(study: StoredStudy) -> Answer:
         sentences.append(
             f"{counted(shared.count, 'sample')} of {second}, also in {first}{where}{shown}"
         )
-    dropped = [
-        f"{counted(count, 'sample')} of {part}"
-        for part, count in study.data.dropped.items()
-        if count
-    ]
     if not sentences:
-        left_out = f" {listed(dropped)} left out, because a later part has the same."
-        return Answer("ok", f"No.{left_out if dropped else ''}")
+        counts = study.data.dropped.items()
+        dropped = [f"{counted(count, 'sample')} of {part}" for part, count in counts if count]
+        more = f" Left out: {listed(dropped)}, which a later part has too." if dropped else ""
+        return Answer("ok", f"No.{more}")
     return Answer(
         "note",
         f"{'; '.join(sentences)}. A value measured on such samples shows how well they were"
