@@ -296,5 +296,5 @@ def test_a_study_takes_the_weights_of_another_that_runs_first_and_may_not_change
     assert Path(used.source).is_relative_to(record.study_directory(stored, "first"))
     assert used.sha256 == record.sha256_of(Path(used.source))
     write_study(*single, ("epochs: 3", "epochs: 2"), name="first")
-    with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
+    with pytest.raises(Changed, match=r"recipe\.epochs: was 3, is 2"):
         run_study(second, [], stored, InlineWorkers(), Unseen())

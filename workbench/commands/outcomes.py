@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from workbench import record
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import Records, confirmation_progress
+from workbench.commands.summaries import VerdictSummary
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
 from workbench.driver.workers import ClusterError
@@ -79,6 +80,8 @@ class Outcome:
         saved_seconds: Training time that stored outputs of frozen stages have saved the study.
         damaged: Checkpoints of the study that were set aside as damaged.
         confirmed: Whether the study's confirmation is finished.
+        verdict: Of a finished confirmation; None where MLflow has yet to be sent its runs, and of a
+            level that was added to another study, whose report judges both.
         report: The page of its report; None where none is up to date.
     """
 
@@ -95,6 +98,7 @@ class Outcome:
     saved_seconds: float = 0.0
     damaged: int = 0
     confirmed: bool = False
+    verdict: VerdictSummary | None = None
     report: Path | None = None
 
     @property
@@ -132,6 +136,7 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
         ),
         damaged=sum(1 for _ in study.directory.rglob("checkpoint*.corrupt")),
         confirmed=progress is not None and progress.complete,
+        verdict=None if study.config.added else browse.verdict_of(study.directory, progress),
         report=report_of(study.home, study.name, records),
     )
 

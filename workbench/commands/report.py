@@ -227,7 +227,8 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
     """
     confirmation = content["confirmation"]
     if confirmation and confirmation["finished"]:
-        verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
+        names = ("word", "heading", "leader", "headline")
+        verdict = {name: content["verdict"][name] for name in names}
         # As MLflow has it; the records may have changed since.
         of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
         browse.keep_verdict(directory, VerdictSummary(**verdict, **of))

@@ -170,11 +170,8 @@ class Resources:
     def outline(self, knobs: Knobs) -> Outline:
         """The stages of the backbone that the knobs describe."""
         dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
-        source, weights = knobs["backbone"].get("weights"), None
-        try:
-            weights = self.weights(source, backbone) if source else None
-        except (ValueError, OSError):
-            return self._build(knobs)  # It reports that, after what is wrong with the data.
+        source = knobs["backbone"].get("weights")
+        weights = self.weights(source, backbone) if source else None
         found = self._once(
             lambda: asdict(self._build(knobs)),
             [datasets.paths_of(dataset), backbones.paths_of(backbone, weights)],

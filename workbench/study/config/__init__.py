@@ -31,7 +31,7 @@ from workbench.study.config.knobs import (
     path_of,
     phases_below,
 )
-from workbench.study.config.problems import Flaw, M, choice, read, unknown_key
+from workbench.study.config.problems import Flaw, M, choice, read, sound_part, unknown_key
 from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, ResourceKnobs, Search
 from workbench.study.config.study_config import StudyConfig
 
@@ -191,7 +191,8 @@ class _Reader:
                 self._document.add(("recipe", key), key, expected)
             self._document.alias(place, ("recipe", key))
             recipe = merged(recipe, {key: written[key]})
-        self._document.add_flaws(("recipe",), recipes.recipe_flaws(recipe))
+        for flaw in recipes.recipe_flaws(recipe):
+            self._document.add_flaw(("recipe", *flaw.loc), _in_its_block(flaw))
         for phase, at in self._phases.items():
             if phase in knobs or "." in phase:
                 self._document.add(at, phase, "a phase's name that is no knob and has no dot")
@@ -199,13 +200,18 @@ class _Reader:
 
     def _search(self, search: Knobs, balanced: bool) -> Search:
         found = recipes.search_flaws(search)
-        self._document.add_flaws(("search",), found)
         wanted, other, because = "trials", "trials_per_strategy", "without a compare block"
         if balanced:
             wanted, other, because = other, wanted, "because there is a compare block"
+        # Of the two names the nearest may be that of the other kind of study.
+        meant = [flaw.nearest in (wanted, other) for flaw in found]
+        self._document.add_flaws(
+            ("search",),
+            (replace(f, nearest=wanted) if m else f for f, m in zip(found, meant, strict=True)),
+        )
         if other in search:
             self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
-        elif search.get(wanted) is None and not any(flaw.loc == (wanted,) for flaw in found):
+        elif search.get(wanted) is None and not any((*meant, *(f.loc == (wanted,) for f in found))):
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
         return _valid_part(Search, search, found)
 
@@ -287,10 +293,23 @@ class _Reader:
             )
 
 
+def _in_its_block(flaw: Flaw) -> Flaw:
+    """The flaw of a key in the recipe; of one that stands in another block, with its place there.
+
+    The recipe's keys are too many to be read through.
+    """
+    blocks = {"search": Search, "objective": ObjectiveKnobs, "confirm": Confirm}
+    if not flaw.unknown or flaw.nearest or len(flaw.loc) != 1:
+        return flaw
+    for block, model in blocks.items():
+        if flaw.found in model.model_fields:
+            return replace(flaw, expected="", nearest=f"{block}.{flaw.found}")
+    return flaw
+
+
 def _valid_part(model: type[M], value: Knobs, found: Sequence[Flaw]) -> M:
-    """A block without its flawed keys, so that the others are checked all the same."""
-    flawed = {flaw.loc[0] for flaw in found if flaw.loc}
-    block, _ = read(model, {key: item for key, item in value.items() if key not in flawed})
+    """The sound part of a block whose keys all have defaults."""
+    block = sound_part(model, value, found)
     return model() if block is None else block
 
 

@@ -38,11 +38,17 @@ from workbench.study.config.fields import (
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.tasks import TASKS
 
+# Of data in files, whose path a user may write where their reader's name belongs.
+_DATA = (
+    "the name of a reader with the path: {name: image_folder, path: FOLDER}, or {name: table, "
+    "path: FILE, target: COLUMN}"
+)
+
 
 class DatasetKnobs(Named):
     """``dataset``."""
 
-    name: Annotated[str, entry_of(DATASETS, datasets.entry_of, own=True)] | None = None
+    name: Annotated[str, entry_of(DATASETS, datasets.entry_of, own=True, path=_DATA)] | None = None
 
 
 class BackboneKnobs(Named):

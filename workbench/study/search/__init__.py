@@ -58,7 +58,7 @@ def refuse_another_search(study: Study) -> None:
     try:
         definitions = {group.name: group.definition for group in study.groups}
         stored = {name: stored_definition(study.directory, name, storage) for name in definitions}
-        refuse_changes(stored, definitions, study=study.name, file=study.file)
+        refuse_changes(stored, definitions, study)
     finally:
         close_storage(storage)
 
@@ -122,7 +122,7 @@ class Search:
             if held is not None:
                 self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
-        refuse_changes(stored, definitions, study=study.name, file=study.file)
+        refuse_changes(stored, definitions, study)
         studies = {name: self._open(storage, name, records.get(name, {})) for name in definitions}
         for name, asked in studies.items():
             if retry_failed:
