@@ -209,17 +209,21 @@ class Study(Printed):
                 fresh=fresh,
             )
 
-    def write_report(self, out: PathOrText | None = None, *, venue: str = "neurips") -> Written:
+    def write_report(
+        self, out: PathOrText | None = None, *, venue: str = "neurips", percent: bool = False
+    ) -> Written:
         """Write page, tables, figures and data; see ``commands.report.write``.
 
         Args:
             out: The folder; ``reports/NAME`` of the home by default.
             venue: Width and fonts of figures: ``neurips``, ``icml``, ``iclr``, ...
+            percent: Whether page and paper have shares, such as accuracy, in percent.
         """
         from workbench.commands import across
 
         whole = record.experiment_of(self.names[0]) if len(self.names) > 1 else self.name
-        return across.write_report(whole, self.home, None if out is None else Path(out), venue)
+        folder = None if out is None else Path(out)
+        return across.write_report(whole, self.home, folder, venue, percent=percent)
 
     def trials(self) -> pd.DataFrame:
         """The trials of the search, a row each; docs/python.md describes the columns."""

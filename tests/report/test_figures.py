@@ -565,7 +565,7 @@ def test_a_late_epoch_is_late_among_the_trials_own_epochs_and_reports() -> None:
 
 
 def test_equal_pruned_shares_are_told_in_one_number() -> None:
-    assert check("pruned", few(("sgd-0", 2), ("adam-0", 2)), strategies=TWO).finding == "All 0%."
+    assert check("pruned", few(("sgd-0", 2), ("adam-0", 2)), strategies=TWO).finding == "All 0 %."
 
 
 # Facts of the data and the weights

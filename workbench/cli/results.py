@@ -29,6 +29,9 @@ def report(
     venue: Annotated[
         str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
     ] = "neurips",
+    percent: Annotated[
+        bool, typer.Option("--percent", help="Accuracy and F1 in percent, as papers print them.")
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,7 +43,7 @@ def report(
     from workbench.commands import across, outcomes
 
     with terminal.errors(also=(ValueError,)):
-        written = across.write_report(name, home.absolute(), out, venue=venue)
+        written = across.write_report(name, home.absolute(), out, venue, percent=percent)
         printed.report(terminal.console(), written, quiet=quiet)
     if open_:
         webbrowser.open(written.pages[-1].resolve().as_uri())

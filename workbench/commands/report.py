@@ -61,7 +61,9 @@ class Written:
         return self.pages[-1]
 
 
-def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
+def write(
+    name: str, home: Path, out: Path | None, venue: str = "neurips", *, percent: bool = False
+) -> Written:
     """Write the report of a study from MLflow, and keep it with the study's parent runs.
 
     While a driver runs, or where the home cannot be written to, the report is only written.
@@ -71,6 +73,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         home: Where the store and the records are.
         out: The report's folder; ``reports/<name>`` of the home by default.
         venue: Whose widths and fonts the files for a paper have.
+        percent: Whether page and paper have shares in percent.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -94,12 +97,16 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
     notes: list[str] = []
+
+    def to_folder() -> tuple[Written, StoredStudy, Mapping[str, Any]]:
+        return _write(tracker, name, directory, folder, venue, file, notes, percent=percent)
+
     try:
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, study, content = _write(tracker, name, directory, folder, venue, file, notes)
+            written, study, content = to_folder()
             for run_id in _parents(study):
                 tracker.log_report(run_id, folder, only=writing.CONTENTS)
             describe(tracker, study, content)
@@ -119,7 +126,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
-    return _write(tracker, name, directory, folder, venue, file, notes)[0]
+    return to_folder()[0]
 
 
 def sync(name: str, home: Path) -> int:
@@ -265,6 +272,8 @@ def _write(
     venue: str,
     file: Path | None,
     notes: Sequence[str],
+    *,
+    percent: bool,
 ) -> tuple[Written, StoredStudy, Mapping[str, Any]]:
     """What was written, of which study, and the content of report.json."""
     found = material(tracker, name, directory)
@@ -280,7 +289,7 @@ def _write(
     finished = confirmation is not None and confirmation.finished
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     written = Written(
-        pages=(writing.write(composed, folder, venue),),
+        pages=(writing.write(composed, folder, venue, percent=percent),),
         verdict=f"{judged.heading}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
         notes=(*notes, *_edited(found.study, file)),
