@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
+import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -16,6 +19,7 @@ from tests.support import tiny_bert
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
+from workbench.commands.kept_model import Unusable
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 
@@ -49,14 +53,19 @@ search: {trials_per_strategy: 1}
 
 def answer(home: Path, study: str) -> list[str]:
     """The columns that a model of MLflow's answers its own input example with."""
+    loaded = logged(home, study)
+    found = loaded.predict(loaded.input_example)
+    assert len(found) == 1 and loaded.metadata.signature.inputs is not None
+    return [str(column) for column in found.columns]
+
+
+def logged(home: Path, study: str) -> Any:
+    """A model of MLflow's."""
     mlflow.set_tracking_uri(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
     (model, *_) = mlflow.search_logged_models(
         experiment_ids=[mlflow.get_experiment_by_name(study).experiment_id], output_format="list"
     )
-    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
-    found = loaded.predict(loaded.input_example)
-    assert len(found) == 1 and loaded.metadata.signature.inputs.input_names()
-    return [str(column) for column in found.columns]
+    return mlflow.pyfunc.load_model(f"models:/{model.model_id}")
 
 
 def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: Path) -> None:
@@ -70,6 +79,8 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     frame.drop(columns="weight").head(5).to_csv(new, index=False)
     trained = works("predict", "stones/joint/000", new, "--home", home)
     assert answer(home, "stones") == ["name", "weight"]
+    whole = logged(home, "stones").predict(pd.DataFrame({"colour": ["red"], "size": [4]}))
+    assert whole["weight"].tolist() == [float(trained.splitlines()[5].split(",")[1])]
     (home / "stones.csv").unlink()
     assert works("predict", "stones/joint/000", new, "--home", home) == trained
 
@@ -90,6 +101,24 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     assert [f"{row[1]:.4f}" for row in predicted.rows] == [
         f"{float(line.split(',')[1]):.4f}" for line in trained.splitlines()[1:6]
     ]
+
+
+def test_mlflow_takes_a_frame_with_names_only_where_they_say_which_column_is_which(
+    tmp_path: Path,
+) -> None:
+    home = home_in(tmp_path / "home")
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(80, 3)).astype(np.float32)
+    np.savez(home / "stones.npz", x=x, y=x[:, :1] * 3)
+    text = TABLE.replace("table, path: stones.csv, target: weight", "arrays, path: stones.npz")
+    (home / "stones.yaml").write_text(text)
+    run_study(home / "stones.yaml", [], home, InlineWorkers(), Unseen())
+    assert answer(home, "stones") == ["name", "0"]
+    model = logged(home, "stones")
+    expected = model.predict(x[:4])["0"].tolist()
+    assert model.predict(pd.DataFrame(x[:4]))["0"].tolist() == expected
+    with pytest.raises(Unusable, match="columns b, a, c, but those of the trial have no names"):
+        model.predict(pd.DataFrame(x[:4], columns=["b", "a", "c"]))
 
 
 def test_a_model_of_transformers_becomes_a_folder_that_transformers_loads(tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from workbench import backbones, tasks
+from workbench.datasets.preparation import Preparation
 from workbench.datasets.samples import Data, Part
-from workbench.datasets.unlabelled import labels_of, read_unlabelled, written
+from workbench.datasets.unlabelled import New, labels_of, read_unlabelled
 from workbench.engine import inference
 from workbench.engine.devices import choose_device
 from workbench.record import Role
@@ -25,14 +28,12 @@ from workbench.trial import run as trial_run
 from workbench.trial.kept import Description
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
     from workbench.datasets.samples import Batch, Inputs
 
 # A backbone of transformers whose configuration and tokenizer are in the folder of the model; the
 # tensors of such a folder have transformers' names.
 IN_FOLDER, PREFIX = "./", "model."
+NewData = New | str | Sequence[str] | pd.Series
 
 
 class Unusable(ValueError):
@@ -126,28 +127,23 @@ class KeptModel(nn.Module):
         """Names of the classes, the labels or the columns, in the order of the outputs."""
         return self.description.classes
 
-    def read(self, data: Path | str | pd.DataFrame | np.ndarray) -> tuple[Inputs, tuple[str, ...]]:
+    def read(self, data: NewData) -> tuple[Inputs, tuple[str, ...]]:
         """New samples, prepared as the model takes them, and their names.
 
         Args:
-            data: A path, see ``datasets.unlabelled.read_unlabelled``; or samples in memory, see
-                ``written``, whose names are the labels of the rows.
+            data: A path, a table or an array, see ``datasets.unlabelled.read_unlabelled``; for
+                texts also a list or a column of them.
 
         Raises:
-            Unusable: The data are of another kind than the trial's.
+            Unusable: The data do not fit the trial's.
+            TypeError: They are none of these.
         """
         prepared = self.description.preparation
-        with ExitStack() as stack:
-            stack.enter_context(explained())
-            if isinstance(data, Path | str):
-                inputs, names = read_unlabelled(prepared, Path(data))
-            else:
-                path = stack.enter_context(written(data, prepared.kind))
-                inputs, _ = read_unlabelled(prepared, path)
-                names = tuple(map(str, getattr(data, "index", range(len(data)))))
+        with explained():
+            inputs, names = read_unlabelled(prepared, _new(data, prepared))
             return self._tokenized(inputs), names
 
-    def predict(self, data: Path | str | pd.DataFrame | np.ndarray) -> Predictions:
+    def predict(self, data: NewData) -> Predictions:
         """Predictions for new data; see ``read``."""
         inputs, names = self.read(data)
         with explained():
@@ -178,6 +174,20 @@ class KeptModel(nn.Module):
             digest="",
         )
         return backbones.prepare(self.description.backbone, data).validation.inputs
+
+
+def _new(data: NewData, preparation: Preparation) -> New:
+    if isinstance(data, Path | str):
+        return Path(data)
+    texts = preparation.kind == "text"
+    if texts and isinstance(data, list | tuple | pd.Series | np.ndarray):
+        return pd.DataFrame(dict.fromkeys(preparation.columns or (), pd.Series(data, dtype=object)))
+    if isinstance(data, pd.DataFrame | np.ndarray):
+        return data
+    other = "a list of texts" if texts else "a NumPy array"
+    raise TypeError(
+        f"New samples are a path, a pandas table or {other}; this is a {type(data).__name__}."
+    )
 
 
 def _targets(description: Description) -> Tensor | None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.datasets.loading import stored_shape, table_levels
-from workbench.datasets.samples import Data
+from workbench.datasets.loading import levels_of, stored_shape
+from workbench.datasets.samples import Data, Levels
 from workbench.record.strategy import Knobs
 
 # Column of a table of images: each the content of an image file.
@@ -29,7 +28,7 @@ class Preparation:
         stored_shape: Of one image as it is read, before resizing; ``()`` for other samples.
         mean: Subtracted from the inputs: one number, or one per channel or feature.
         std: The divisor after that.
-        levels: Of a table, see ``tables.Encoding``; None for other samples.
+        levels: The columns of a table; None for samples without columns.
     """
 
     dataset: Knobs
@@ -38,13 +37,14 @@ class Preparation:
     stored_shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    levels: Mapping[str, tuple[str, ...] | None] | None
+    levels: Levels | None
 
     @property
     def columns(self) -> dict[str, str] | None:
         """The columns of a table of new samples with their types; None for an array of vectors.
 
-        Types are those of an MLflow signature: ``string``, ``double``, ``binary``.
+        Types are those of an MLflow signature: ``string``, ``binary``; ``any`` for numbers, because
+        MLflow refuses whole numbers where the signature says ``double``.
         """
         if self.kind == "text":
             return {self.dataset.get("text", "text"): "string"}
@@ -52,9 +52,7 @@ class Preparation:
             return {IMAGE: "binary"}
         if self.levels is None:
             return None
-        return {
-            name: "double" if known is None else "string" for name, known in self.levels.items()
-        }
+        return {name: "any" if known is None else "string" for name, known in self.levels.items()}
 
     @property
     def example(self) -> list[str | float]:
@@ -88,11 +86,8 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
         Absent, ValueError: The data set cannot be read any more.
     """
     stored: tuple[int, ...] = ()
-    levels = None
     if data.kind == "image":
         stored = stored_shape(dataset, target=target)
-    if dataset["name"] == "table":
-        levels = table_levels(dataset, target=target)
     return Preparation(
         dataset=dataset,
         kind=data.kind,
@@ -100,7 +95,7 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
         stored_shape=stored,
         mean=data.mean,
         std=data.std,
-        levels=levels,
+        levels=levels_of(dataset, target=target),
     )
 
 
