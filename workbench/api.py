@@ -288,12 +288,12 @@ class Study(Printed):
         self._require_run()
         return load_model(self.home, f"{self.name}/{strategy}" if strategy else self.name)
 
-    def export(self, strategy: str, folder: PathOrText) -> KeptModel:
+    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> KeptModel:
         """Write a strategy's model as a folder for other programs; see ``commands.export``."""
         from workbench.commands.export import export
 
         self._require_run()
-        return export(self.home, f"{self.name}/{strategy}", _path("folder", folder))
+        return export(self.home, f"{self.name}/{strategy}", _path("folder", folder), onnx=onnx)
 
     def register(self, *, name: str | None = None, strategy: str | None = None) -> Registered:
         """Register the confirmed model in MLflow; see ``commands.register``."""

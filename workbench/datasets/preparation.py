@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from workbench import usercode
+from workbench.datasets.catalogue import entry_of
 from workbench.datasets.loading import levels_of, stored_shape
 from workbench.datasets.samples import Data, Levels
 from workbench.record.strategy import Knobs
@@ -55,6 +58,13 @@ class Preparation:
         return {name: "any" if known is None else "string" for name, known in self.levels.items()}
 
     @property
+    def short_side(self) -> int:
+        """Pixels of the short side of an image before the middle is taken."""
+        stored, side = min(self.stored_shape[1:]), min(self.input_shape[1:])
+        # ``store_size`` keeps a margin around the middle; without it images are resized to fit.
+        return stored if "store_size" in self.dataset and stored > side else side
+
+    @property
     def example(self) -> list[str | float]:
         """A made-up sample: a value for each of ``columns``, or a vector; bytes as base64.
 
@@ -97,6 +107,16 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
         std=data.std,
         levels=levels_of(dataset, target=target),
     )
+
+
+def without_paths(preparation: Preparation) -> Preparation:
+    """The same without the folders of this machine: of each path only the last name is kept."""
+    options = dict(preparation.dataset)
+    entry = entry_of(options["name"])
+    paths = () if entry is None else entry.paths_in(options)
+    if usercode.is_reference(options["name"]):
+        paths = (*paths, "name")
+    return replace(preparation, dataset=options | {key: Path(options[key]).name for key in paths})
 
 
 def _grey(shape: tuple[int, ...]) -> bytes:

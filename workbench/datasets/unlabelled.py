@@ -208,9 +208,13 @@ def labels_of(
     Returns:
         Labels ``int64 [N]``, or numbers ``float32 [N, 1]``.
     """
-    own = dataset.get("path")
-    if isinstance(own, str) and Path(own).resolve() in (path.resolve(), *path.resolve().parents):
-        # The study's own data: their test part is measured once, by the confirmation.
+    own, places = dataset.get("path"), (path.resolve(), *path.resolve().parents)
+    # The study's own data: their test part is measured once, by the confirmation. An exported model
+    # knows only the last name of their path.
+    if isinstance(own, str) and any(
+        place == Path(own).resolve() if Path(own).is_absolute() else place.name == own
+        for place in places
+    ):
         return None
     column = dataset.get("target", dataset.get("label"))
     if path.is_dir() and column is None:
