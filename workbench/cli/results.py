@@ -229,6 +229,7 @@ def export(
         str, typer.Argument(metavar="RUN", help="STUDY/STRATEGY, as `workbench predict` takes it.")
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx as well.")] = False,
     home: Home = HERE,
 ) -> None:
     """Write a model as a folder for other programs, with a model card.
@@ -238,7 +239,7 @@ def export(
     from workbench.commands import export, kept_model
 
     with terminal.errors(also=(kept_model.Unusable,)):
-        found = export.export(home.absolute(), model, folder)
+        found = export.export(home.absolute(), model, folder, onnx=onnx)
     typer.echo(f"{found.name}: {folder}")
 
 

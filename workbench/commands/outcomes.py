@@ -101,6 +101,25 @@ class Outcome:
     verdict: VerdictSummary | None = None
     report: Path | None = None
 
+    def __repr__(self) -> str:
+        groups = self.groups or self.selection
+        planned = sum(group.target for group in groups)
+        counts = ", ".join(
+            f"{sum(getattr(group, state) for group in groups)} {state}"
+            for state in ("complete", "pruned", "failed")
+        )
+        lines = [f"{self.study}: {planned} runs ({counts})"]
+        if self.signal is not None:
+            lines[0] += ", stopped"
+        if self.confirmed:
+            lines[0] += ", confirmed"
+        lines += [
+            f"  {group.name}: {group.ended} of {group.target}"
+            + ("" if group.best is None else f", best {group.best:.4f}")
+            for group in groups
+        ]
+        return "\n".join([*lines, *(f"  {reason}" for reason in self.reasons)])
+
     @property
     def usable(self) -> bool:
         """Whether any trial of the last step has completed."""

@@ -16,11 +16,11 @@ from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.kept_model import (
     KeptModel,
-    Predictions,
     Unusable,
     explained,
     load_folder,
 )
+from workbench.commands.predictions import Predictions
 from workbench.commands.summaries import TrialDetails
 from workbench.datasets.preparation import preparation_of
 from workbench.record import Role, State, TrialDirectory, TrialSpec

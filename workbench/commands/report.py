@@ -50,6 +50,9 @@ class Written:
     notes: tuple[str, ...]
     composed: Composed | None = None
 
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, [f"Report: {self.page}", self.verdict, *self.notes]))
+
     def _repr_html_(self) -> str:
         """For a notebook: the page itself."""
         page = escape(self.page.read_text(encoding="utf-8"), quote=True)

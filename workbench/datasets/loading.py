@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import downloads, usercode
 from workbench.datasets.catalogue import DATASETS, common_options, entry_of
-from workbench.datasets.samples import Data, Samples
+from workbench.datasets.samples import Data, Levels, Samples
 from workbench.datasets.splits.seal import must_be_open, must_hold
 from workbench.messages import refuse_unknown_options, unknown
 from workbench.record import plain
@@ -134,13 +133,13 @@ def stored_shape(dataset: Knobs, *, target: str = "class") -> tuple[int, ...]:
     return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
 
 
-def table_levels(dataset: Knobs, *, target: str = "class") -> Mapping[str, tuple[str, ...] | None]:
-    """The columns of a table with their categories; see ``tables.Encoding``.
+def levels_of(dataset: Knobs, *, target: str = "class") -> Levels | None:
+    """The columns of a table; None for samples without columns.
 
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    return _table_levels(_key(dataset), target)
+    return _pool(_key(dataset), target).samples.levels
 
 
 def paths_of(dataset: Knobs) -> list[Path] | None:
@@ -186,18 +185,6 @@ def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
     pool = _pool(key, target)
     split = splits.draw(pool, study_seed=study_seed, seed=seed)
     return preprocessing.with_test(_load(key, target, study_seed, seed), pool, split)
-
-
-@lru_cache(maxsize=4)
-def _table_levels(key: str, target: str) -> Mapping[str, tuple[str, ...] | None]:
-    from workbench.datasets import tables
-
-    dataset = json.loads(key)[1]
-    # The encoding depends on the options of a table alone, not on those of the split.
-    known = set(DATASETS["table"].options or ()) - {"target"}
-    options = {name: value for name, value in dataset.items() if name in known}
-    _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
-    return encoding.levels
 
 
 @lru_cache(maxsize=4)

@@ -147,28 +147,24 @@ class ModelClient:
         self, model: Any, description: Mapping[str, Any], weights: Path
     ) -> Mapping[str, Any]:
         """The small files of a model, by name. YAML, as MLflow reads it, includes JSON."""
-        example: Any
-        if description["columns"] is None:
-            shape = [-1, *description["preparation"]["input_shape"]]
-            spec = {"dtype": "float32", "shape": shape}
-            inputs: list[dict[str, Any]] = [{"type": "tensor", "tensor-spec": spec}]
-            example = [description["example"]]
-            info, request = {"type": "ndarray"}, {"inputs": example}
+        if (columns := description["columns"]) is None:
+            # No tensor: of a frame MLflow would pass on the values alone, in any order. The loader
+            # sees the columns of a frame, and an array as a frame with the columns 0, 1, ...
+            names: list[Any] = [*range(len(description["example"]))]
+            inputs: list[dict[str, Any]] = [{"type": "any", "required": True} for _ in names]
         else:
+            names = [*columns]
             inputs = [
-                {"type": kind, "name": name, "required": True}
-                for name, kind in description["columns"].items()
+                {"type": kind, "name": name, "required": True} for name, kind in columns.items()
             ]
-            example = {"columns": [*description["columns"]], "data": [description["example"]]}
-            info = {"type": "dataframe", "pandas_orient": "split"}
-            request = {"dataframe_split": example}
+        example = {"columns": names, "data": [description["example"]]}
         outputs = [
             {"type": kind, "name": name, "required": True}
             for name, kind in description["outputs"].items()
         ]
         return {
             _EXAMPLE: example,
-            _REQUEST: request,
+            _REQUEST: {"dataframe_split": example},
             "MLmodel": {
                 "flavors": {
                     "python_function": {
@@ -182,7 +178,8 @@ class ModelClient:
                     "params": None,
                 },
                 "saved_input_example_info": {
-                    **info,
+                    "type": "dataframe",
+                    "pandas_orient": "split",
                     "artifact_path": _EXAMPLE,
                     "serving_input_path": _REQUEST,
                 },

@@ -61,6 +61,18 @@ class StudyFileError(Exception):
         self.problems = tuple(sorted(dict.fromkeys(problems), key=_by_line))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def called(self, file: str, name: str) -> StudyFileError:
+        """The same problems of a study whose file is only temporary, without its lines."""
+        lines = re.compile(rf"{re.escape(file)}(:\d+)?")
+        return StudyFileError(
+            replace(
+                problem,
+                place=lines.sub(name, problem.place),
+                expected=lines.sub(name, problem.expected),
+            )
+            for problem in self.problems
+        )
+
 
 def _by_line(problem: Problem) -> tuple[str, int]:
     file, _, line = problem.place.rpartition(":")
