@@ -375,6 +375,8 @@ def test_the_table_of_misread_texts_is_escaped(
     page = (directory.artifacts / "mistakes.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
     assert "x&lt;y" in page and "<script>" not in page
+    (written,) = json.loads((directory.artifacts / "mistakes.json").read_text())
+    assert written["text"] == texts.values[1], "as it is, for the report"
 
 
 def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(

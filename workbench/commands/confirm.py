@@ -221,9 +221,9 @@ class _Confirming:
 
         Of the first look all runs count, whatever protocol they had; of a second one its own.
         """
-        trials = Tracker(self._study.home).read_trials(self._study.name)
-        tested = [t for t in trials if t.role == Role.CONFIRMATION and t.test]
-        return sum(plan is self._plan or trial.protocol == plan.sha256 for trial in tested)
+        with Tracker(self._study.home).reading(self._study.name) as stored:
+            protocols = stored.tested().values()
+        return sum(plan is self._plan or protocol == plan.sha256 for protocol in protocols)
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""

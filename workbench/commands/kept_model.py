@@ -180,15 +180,12 @@ def load_folder(folder: Path) -> KeptModel:
     Raises:
         Unusable: The folder has no model; or see ``KeptModel``.
     """
-    description = None
     with explained():
-        if (folder / DESCRIPTION).is_file():
-            description = kept.read_description(folder / DESCRIPTION)
-        if description is None:
+        if not (folder / DESCRIPTION).is_file():
             raise Unusable(
-                f"{folder} has no {DESCRIPTION} that this version can read, so it holds no model "
-                "of `workbench export`."
+                f"{folder} has no {DESCRIPTION}: it holds no model of `workbench export`."
             )
+        description = kept.read_description(folder / DESCRIPTION)
         weights: Mapping[str, Tensor] = kept.read_checked(folder / WEIGHTS, folder / DESCRIPTION)
     role = "" if description.role == Role.SEARCH else f"{description.role}/"
     name = f"{description.study}/{role}{description.trial}"

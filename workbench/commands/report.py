@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench import record, report
 from workbench.commands import browse
-from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.confirmation_progress import other_tests_of_same_samples, seeds_shown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
@@ -108,7 +108,9 @@ def write(
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
             if kept:
-                tracker.reconcile(directory, parent_statuses=statuses)
+                tracker.reconcile(
+                    directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
+                )
             written, study, content = to_folder()
             for run_id in _parents(study):
                 tracker.log_report(run_id, folder, only=writing.CONTENTS)
@@ -147,7 +149,9 @@ def sync(name: str, home: Path) -> int:
     directory = record.study_directory(home, name)
     statuses = _statuses(home, name)
     with lease(directory):
-        return Tracker(home).reconcile(directory, parent_statuses=statuses)
+        return Tracker(home).reconcile(
+            directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
+        )
 
 
 def _statuses(home: Path, name: str) -> dict[str, str]:
@@ -179,7 +183,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         first = [t.run_id for t in trials if t.role == Role.CONFIRMATION and t.number == 0]
         predictions = stored.predictions(first) if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
-        examined = stored.examined(shown)
+        examined = stored.artifacts(shown)
     plan, second = (record.protocol_path(directory, look=look) for look in (1, 2))
     return report.Material(
         study=study,

@@ -20,6 +20,7 @@ from workbench.study.config import across, adding, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.changes import Changed
 from workbench.study.config.document import Document, Location, Words
+from workbench.study.config.fields import Block
 from workbench.study.config.knobs import (
     Factor,
     Tuned,
@@ -298,7 +299,12 @@ def _in_its_block(flaw: Flaw) -> Flaw:
 
     The recipe's keys are too many to be read through.
     """
-    blocks = {"search": Search, "objective": ObjectiveKnobs, "confirm": Confirm}
+    blocks: dict[str, type[Block]] = {
+        "search": Search,
+        "objective": ObjectiveKnobs,
+        "confirm": Confirm,
+        "resources": ResourceKnobs,
+    }
     if not flaw.unknown or flaw.nearest or len(flaw.loc) != 1:
         return flaw
     for block, model in blocks.items():
