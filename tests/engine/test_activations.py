@@ -282,7 +282,7 @@ def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> No
     found = {depth: stored_for(request(staged, depth, read, count, size=size)) for depth in depths}
     assert found[len(staged.stages)] is not None, "a linear probe is what it is for"
     for stored in filter(None, found.values()):
-        more = stored.also_for(range(1, size), staged.module, read)
+        more = stored.with_sizes(range(1, size), staged.module, read)
         assert len(more.sizes) > 1 or name in LARGE
         order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         for positions in torch.split(order, size):

@@ -803,7 +803,7 @@ def test_an_epoch_that_was_reported_with_another_value_is_trained_again(
 ) -> None:
     kill(tiny, home, after=5)
     # As if the epoch had been reported a second ago.
-    monkeypatch.setattr("workbench.study.search.memory._WRITE_SECONDS", 0.0)
+    monkeypatch.setattr("workbench.study.search.write_through._WRITE_SECONDS", 0.0)
     search_of(tiny, home).adopt()
     directory = TrialDirectory(home / "mlruns/studies/tiny/trials/sgd-all/001")
     (line,) = directory.history()
@@ -914,7 +914,7 @@ def test_a_report_asks_memory_and_not_the_file(
         statements.append(statement)
 
     sqlalchemy.event.listen(search._file.engine, "before_cursor_execute", count)
-    monkeypatch.setattr("workbench.study.search.memory._WRITE_SECONDS", math.inf)
+    monkeypatch.setattr("workbench.study.search.write_through._WRITE_SECONDS", math.inf)
     counts = []
     while (spec := search.next()) is not None:
         before = len(statements)

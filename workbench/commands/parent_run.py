@@ -14,8 +14,8 @@ from workbench import record
 from workbench.commands.confirmation_progress import seeds_shown
 from workbench.driver import GroupProgress
 from workbench.record import Role, TrialDirectory, environment
+from workbench.record.file_cache import FileCache
 from workbench.record.files import write_atomically
-from workbench.record.remembered import Remembered
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
@@ -144,14 +144,14 @@ def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None)
     role, wanted = _parent_role(role), {**_files(study), **(files or {})}
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
     # was asked, it would answer the same.
-    known = Remembered(["settled", str(study.directory), role, wanted], _mirrored(study))
-    if known.found():
+    known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
+    if known.get():
         return True
     tracker = Tracker(study.home)
     settled = tracker.is_finished(study.name, role, files=wanted)
     if settled:
         tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
-        known.keep(True)
+        known.put(True)
     return settled
 
 

@@ -30,7 +30,6 @@ from workbench.record import (
 from workbench.record.files import write_atomically
 from workbench.study import space
 from workbench.study.search import retries
-from workbench.study.search.memory import WrittenStorage
 from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.search.storage import (
@@ -40,6 +39,7 @@ from workbench.study.search.storage import (
     refuse_changes,
     stored_definition,
 )
+from workbench.study.search.write_through import WriteThroughStorage
 from workbench.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -97,7 +97,7 @@ class Search:
         self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
         self._file = open_storage(self._directory / "optuna.db")
         try:
-            self._storage = WrittenStorage(self._file)
+            self._storage = WriteThroughStorage(self._file)
             self._studies = self._open_all(retry_failed)
             for name in self._groups:
                 self._count(name)
@@ -138,7 +138,7 @@ class Search:
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
 
-    def _open(self, storage: WrittenStorage, name: str, records: Records) -> optuna.Study:
+    def _open(self, storage: WriteThroughStorage, name: str, records: Records) -> optuna.Study:
         study = self._create(storage, name)
         trials = reconcile(self._config, self._groups[name], study, records)
         if trials is None:
