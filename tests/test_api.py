@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 import workbench as wb
 from tests.support.tiny import TINY
 from workbench.commands.browse import Unknown
+from workbench.study.config.changes import Unready
 from workbench.study.config.document import StudyFileError
 from workbench.verdict.results import Unreadable
 
@@ -65,11 +67,54 @@ def test_the_notebook_runs_and_shows_every_result(here: Path) -> None:
 def test_a_study_as_a_dictionary_has_the_checks_of_a_file(here: Path) -> None:
     with pytest.raises(StudyFileError) as raised:
         wb.Study({**SETTINGS, "recipe": {**SETTINGS["recipe"], "epoch": 3}})
-    assert "tiny.yaml" in str(raised.value) and "did you mean epochs?" in str(raised.value)
-    # The file that a dictionary was written to may be written again, with a question.
+    message = "tiny: recipe.epoch: unknown key 'epoch'; did you mean epochs?"
+    assert str(raised.value).startswith(message)
+    assert not list(here.iterdir()), "nothing is left of a study that is wrong"
     study = wb.Study(SETTINGS, question="Which optimizer?", search={"trials_per_strategy": 1})
     assert study.check().as_json()[0]["question"] == "Which optimizer?"
     assert repr(study) == "tiny: not run yet"
+
+
+def test_a_file_that_was_written_from_other_settings_is_replaced_only_if_asked(here: Path) -> None:
+    wb.Study(SETTINGS)
+    wb.Study({**SETTINGS, "search": dict(SETTINGS["search"])})
+    before = (here / "tiny.yaml").read_text()
+    other = {**SETTINGS, "search": {"trials_per_strategy": 1}, "confirm": {"seeds": 9}}
+    with pytest.raises(FileExistsError, match=r"other settings: search, confirm\. .*overwrite="):
+        wb.Study(other)
+    with pytest.raises(StudyFileError):
+        wb.Study({**other, "name": "tiny", "recipe": {}}, overwrite=True)
+    assert [path.name for path in here.iterdir()] == ["tiny.yaml"]
+    assert (here / "tiny.yaml").read_text() == before
+    wb.Study(other, overwrite=True)
+    assert yaml.safe_load((here / "tiny.yaml").read_text())["confirm"] == {"seeds": 9}
+
+
+@pytest.mark.parametrize(
+    "method", ["verdict", "trials", "confirmation", "best_model", "write_report", "register"]
+)
+def test_results_of_a_study_that_was_not_run_are_refused_with_what_to_do(
+    here: Path, method: str
+) -> None:
+    with pytest.raises(Unready, match=r"tiny was not run yet in .*study\.run\(\)"):
+        getattr(wb.Study(SETTINGS), method)()
+
+
+def test_arguments_of_another_type_are_named(here: Path) -> None:
+    study = wb.Study(SETTINGS)
+    wrong: list[tuple[type[Exception], str, Callable[[], object]]] = [
+        (TypeError, "study has the type int", lambda: wb.Study(3)),  # type: ignore[arg-type]
+        (TypeError, "home has the type int", lambda: wb.Study(SETTINGS, home=3)),  # type: ignore[arg-type]
+        (TypeError, "overrides is a text", lambda: wb.Study(SETTINGS, overrides="a=b")),
+        (ValueError, "workers is 'two'", lambda: study.run(workers="two")),  # type: ignore[arg-type]
+        (ValueError, "workers is 0", lambda: study.confirm(workers=0)),
+        (ValueError, "fresh is -1", lambda: study.confirm(fresh=-1)),
+        (TypeError, "results has the type list", lambda: wb.judge([1])),  # type: ignore[arg-type]
+        (TypeError, "folder has the type int", lambda: wb.load_model(3)),  # type: ignore[arg-type]
+    ]
+    for error, message, call in wrong:
+        with pytest.raises(error, match=message):
+            call()
 
 
 def test_a_study_file_of_somebody_else_is_kept(here: Path) -> None:
@@ -104,7 +149,14 @@ def test_a_home_that_does_not_exist_and_a_study_that_it_lacks_are_named(here: Pa
 def test_a_test_needs_consent(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = {**SETTINGS, "compare": {"optimizer": ["sgd", "adamw"]}}
     study = wb.Study(settings, search={"trials_per_strategy": 2}, confirm={"smallest_effect": 0.02})
-    assert study.run(inline=True).finished
+    found = study.run(inline=True)
+    assert found.finished
+    assert repr(found).splitlines()[0] == "tiny: 4 runs (4 complete, 0 pruned, 0 failed)"
+    assert repr(study).startswith("tiny: complete, 4 trials (4 complete, 0 pruned, 0 failed)\n")
+    assert repr(study.verdict()).startswith("EXPLORATORY: ")
+    assert all(len(line) <= 80 for shown in (found, study) for line in repr(shown).splitlines())
+    with pytest.raises(TypeError, match=r"a path, a pandas table or a NumPy array; .* list"):
+        study.best_model().predict([[0.0] * 13])  # type: ignore[list-item]
     outcome = study.confirm(inline=True)
     assert not outcome.agreed and not outcome.confirmed
     assert "confirm(yes=True)" in capsys.readouterr().out
@@ -122,5 +174,6 @@ def test_results_in_a_table_are_judged_like_those_in_a_file(here: Path) -> None:
     frame = pd.DataFrame(rows)
     assert wb.judge(frame, smallest_effect=0.01).verdict.heading == "WINNER"
     assert wb.judge(frame, minimize=True).verdict.leader == "a"
-    with pytest.raises(Unreadable, match=r"results\.csv:18: a with seed 0 occurs twice"):
-        wb.judge(pd.concat([frame, frame[:1]]))
+    twice = pd.concat([frame, frame[:1].set_axis(["x"])])
+    with pytest.raises(Unreadable, match=r"^row x of the frame: a with seed 0 occurs twice"):
+        wb.judge(twice)

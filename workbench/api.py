@@ -6,6 +6,7 @@ The command line calls the same functions, those of ``commands``.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import record, report
 from workbench.cli import printed, terminal
-from workbench.cli.notebook import Picture, Printed
+from workbench.cli.notebook import Picture, Printed, summary_lines
 from workbench.commands import browse
 from workbench.commands import report as publish
 from workbench.commands.check import CheckedStudy, check_file
@@ -23,9 +24,14 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.report import Written
 from workbench.commands.run import run_study
 from workbench.messages import listed
+from workbench.record.files import replacing
 from workbench.study.config import document, load_all
+from workbench.study.config.changes import Unready
+from workbench.study.config.document import StudyFileError
+from workbench.study.config.study_config import StudyConfig
 from workbench.tracker import Tracker
 from workbench.verdict import Verdict
+from workbench.verdict.results import Unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,6 +87,7 @@ class Study(Printed):
         home: PathOrText | None = None,
         overrides: Sequence[str] = (),
         question: str = "",
+        overwrite: bool = False,
         **blocks: Any,
     ) -> None:
         """Read a study, and check its settings.
@@ -91,22 +98,27 @@ class Study(Printed):
             home: ``WORKBENCH_HOME`` or the current directory by default.
             overrides: ``key.path=value`` each, as ``--set`` takes them.
             question: Of a study that is given as a dictionary: the first line of its file.
+            overwrite: Replace a ``NAME.yaml`` that was written from other settings.
             **blocks: Instead of a dictionary, its keys: ``name``, ``recipe``, ``compare``, ...
 
         Raises:
-            StudyFileError: Everything that is wrong with the study.
-            FileExistsError: ``NAME.yaml`` was written by somebody else.
+            StudyFileError: Everything that is wrong with the study; nothing is written.
+            FileExistsError: ``NAME.yaml`` was written by somebody else, or from other settings.
             ValueError: A dictionary has no valid name; or a file and blocks are given.
+            TypeError: An argument is of another type.
         """
-        if isinstance(study, Mapping) or study is None:
-            self._file = _written({**(study or {}), **blocks}, question)
-        elif blocks or question:
-            raise ValueError("Give either a study file or its content; use overrides with a file.")
-        else:
-            self._file = Path(study)
         self.home = _home(home)
+        if isinstance(overrides, str):
+            raise TypeError(f"overrides is a text; give a list: [{overrides!r}].")
         self._overrides = tuple(overrides)
-        self.names = tuple(config.name for config in load_all(self._file, self._overrides))
+        if isinstance(study, Mapping) or study is None:
+            content = {**(study or {}), **blocks}
+            self._file, self.names = _written(content, question, self._overrides, overwrite)
+            return
+        if blocks or question or overwrite:
+            raise ValueError("Give either a study file or its content; use overrides with a file.")
+        self._file = _path("study", study, "a study file, or its content as a dictionary")
+        self.names = _names(load_all(self._file, self._overrides))
 
     @property
     def name(self) -> str:
@@ -136,22 +148,26 @@ class Study(Printed):
         *,
         workers: int | None = None,
         inline: bool = False,
+        on: str | None = None,
         wait: bool = False,
         retry_failed: bool = False,
     ) -> Outcome:
         """Search what is missing; stop it with Ctrl-C or the notebook's stop, and call it again.
 
         Args:
-            workers: Local processes; one for each core by default.
+            workers: Processes; by default as many as the machine or cluster has room for.
             inline: Run trials in this process, for debugging.
+            on: ``ray`` or ``ray://HOST:PORT``: run trials on a Ray cluster.
             wait: If another process is running this study, wait for it.
             retry_failed: Run failed trials again, except those that diverged.
 
         Raises:
             StudyFileError, Changed, Busy, Broken, StoreError: See ``commands.run.run_study``.
+            ValueError: ``workers`` is no number of processes.
         """
+        _check_count("workers", workers)
         file, overrides = self._source()
-        with terminal.started_workers(self.home, workers, inline) as started:
+        with terminal.started_workers(self.home, workers, inline, on) as started:
             return run_study(
                 file,
                 overrides,
@@ -169,6 +185,7 @@ class Study(Printed):
         fresh: int | None = None,
         workers: int | None = None,
         inline: bool = False,
+        on: str | None = None,
         wait: bool = False,
     ) -> Outcome:
         """Select on fresh seeds, then test what was selected once, on the test split.
@@ -179,11 +196,15 @@ class Study(Printed):
             fresh: The second look: so many more seeds for every configuration.
             workers: As for ``run``.
             inline: As for ``run``.
+            on: As for ``run``.
             wait: As for ``run``.
 
         Raises:
             Unready, Changed, Busy, StoreError: See ``commands.confirm.confirm_study``.
+            ValueError: ``workers`` or ``fresh`` is no number of processes or seeds.
         """
+        _check_count("workers", workers)
+        _check_count("fresh", fresh)
 
         def agree(offer: Offer) -> bool:
             if not yes:
@@ -192,7 +213,7 @@ class Study(Printed):
             return yes
 
         file, overrides = self._source()
-        with terminal.started_workers(self.home, workers, inline) as started:
+        with terminal.started_workers(self.home, workers, inline, on) as started:
             return confirm_study(
                 # Of a study that was opened by its name, that one alone.
                 self.names[0] if self._file is None and len(self.names) == 1 else file,
@@ -202,7 +223,6 @@ class Study(Printed):
                 terminal.watcher(),
                 wait=wait,
                 agree=agree,
-                at_once=terminal.worker_count(workers, inline),
                 fresh=fresh,
             )
 
@@ -215,11 +235,16 @@ class Study(Printed):
             out: The folder; ``reports/NAME`` of the home by default.
             venue: Width and fonts of figures: ``neurips``, ``icml``, ``iclr``, ...
             percent: Whether page and paper have shares, such as accuracy, in percent.
+
+        Raises:
+            Unready: The study has not been run.
+            ValueError: There is no such venue.
         """
         from workbench.commands import across
 
+        folder = None if out is None else _path("out", out)
+        self._require_run()
         whole = record.experiment_of(self.names[0]) if len(self.names) > 1 else self.name
-        folder = None if out is None else Path(out)
         return across.write_report(whole, self.home, folder, venue, percent=percent)
 
     def trials(self) -> pd.DataFrame:
@@ -260,23 +285,27 @@ class Study(Printed):
                 the verdict or, without a verdict, the best trial of the search.
 
         Raises:
+            Unready: The study has not been run.
             Unknown: There is none.
             Unusable: Its weights are damaged, or its data or code have changed.
         """
         from workbench.commands.predict import load_model
 
+        self._require_run()
         return load_model(self.home, f"{self.name}/{strategy}" if strategy else self.name)
 
-    def export(self, strategy: str, folder: PathOrText) -> KeptModel:
+    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> KeptModel:
         """Write a strategy's model as a folder for other programs; see ``commands.export``."""
         from workbench.commands.export import export
 
-        return export(self.home, f"{self.name}/{strategy}", Path(folder))
+        self._require_run()
+        return export(self.home, f"{self.name}/{strategy}", _path("folder", folder), onnx=onnx)
 
     def register(self, *, name: str | None = None, strategy: str | None = None) -> Registered:
         """Register the confirmed model in MLflow; see ``commands.register``."""
         from workbench.commands.register import register
 
+        self._require_run()
         return register(self.home, self.name, name=name, strategy=strategy)
 
     def _frame(self, name: str) -> pd.DataFrame:
@@ -291,7 +320,13 @@ class Study(Printed):
             rows += ({"study": study, **row} for row in tables.get(name, ()))
         return pd.DataFrame(rows)
 
+    def _require_run(self) -> None:
+        for name in self.names:
+            if not record.study_directory(self.home, name).is_dir():
+                raise Unready(f"{name} was not run yet in {self.home}; run it first: study.run()")
+
     def _composed(self, name: str, *, figures: bool = False) -> Composed:
+        self._require_run()
         tracker = Tracker(self.home, create=False)
         directory = record.study_directory(self.home, name)
         return report.compose(publish.material(tracker, name, directory), figures=figures)
@@ -302,11 +337,12 @@ class Study(Printed):
         return browse.source_of(self.names[0], self.home)
 
     def _print(self, console: Console) -> None:
-        begun = [row for row in browse.studies(self.home) if row.name in self.names]
-        if begun:
-            printed.studies(console, begun)
-        for name in {*self.names} - {row.name for row in begun}:
-            console.print(f"{name}: not run yet", highlight=False)
+        begun = {row.name: row for row in browse.studies(self.home)}
+        for name in self.names:
+            row = begun.get(name)
+            lines = [f"{name}: not run yet"] if row is None else summary_lines(row)
+            for line in lines:
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def open_study(name: str, *, home: PathOrText | None = None) -> Study:
@@ -317,7 +353,7 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     """
     study = Study.__new__(Study)
     study.home = _home(home)
-    study.names = tuple(browse.studies_of(study.home, name))
+    study.names = tuple(browse.studies_of(study.home, str(name)))
     study._file, study._overrides = None, ()
     return study
 
@@ -330,7 +366,7 @@ def load_model(folder: PathOrText) -> KeptModel:
     """
     from workbench.commands.kept_model import load_folder
 
-    return load_folder(Path(folder))
+    return load_folder(_path("folder", folder))
 
 
 def judge(
@@ -355,7 +391,10 @@ def judge(
 
     Raises:
         Unreadable: The results cannot be read or compared; with the row of each problem.
+        TypeError: They are neither a table nor a path.
     """
+    import pandas as pd
+
     from workbench.commands import verdict
 
     def judged(path: Path) -> ResultsVerdict:
@@ -369,36 +408,85 @@ def judge(
             out=None if out is None else Path(out),
         ).result
 
-    if isinstance(results, str | os.PathLike):
-        return judged(Path(results))
+    if not isinstance(results, pd.DataFrame):
+        return judged(_path("results", results, "a pandas table or a CSV file"))
     with tempfile.TemporaryDirectory() as folder:
         # The reader of CSV files is the one that names what is wrong with each row.
-        path = Path(folder) / "results.csv"
+        path = Path(folder) / "frame"
         results.to_csv(path, index=False)
-        return judged(path)
+        try:
+            return judged(path)
+        except Unreadable as error:
+            # The header is line 1.
+            labels = dict(enumerate(results.index, start=2))
+            raise Unreadable(
+                re.sub(
+                    r"\bframe:(\d+)",
+                    lambda line: f"row {labels.get(int(line[1]), 'of names')} of the frame",
+                    str(error),
+                )
+            ) from None
 
 
 def _home(home: PathOrText | None) -> Path:
-    place = Path(home or os.environ.get("WORKBENCH_HOME") or ".").absolute()
+    place = _path("home", home or os.environ.get("WORKBENCH_HOME") or ".").absolute()
     # A mistyped home must not be made: every study would start again in it.
     if not place.is_dir():
         raise NotADirectoryError(f"The home {place} does not exist; create it first.")
     return place
 
 
-def _written(content: Mapping[str, Any], question: str) -> Path:
-    """The file of a study that was given as a dictionary."""
+def _path(name: str, value: object, expected: str = "a path") -> Path:
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise TypeError(f"{name} has the type {type(value).__name__}; expected {expected}.")
+
+
+def _check_count(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1.")
+
+
+def _names(configs: Sequence[StudyConfig]) -> tuple[str, ...]:
+    return tuple(config.name for config in configs)
+
+
+def _written(
+    content: Mapping[str, Any], question: str, overrides: Sequence[str], overwrite: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """The file of a study that was given as a dictionary, and the names of its studies."""
     name = content.get("name")
     if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
         raise ValueError(
             f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."
         )
     path = Path(f"{name}.yaml").absolute()
-    if path.exists() and not path.read_text(encoding="utf-8").rstrip().endswith(_WRITTEN):
+    heading = "".join(f"# {line}\n" for line in question.splitlines())
+    text = f"{heading}{document.dump(content)}{_WRITTEN}\n"
+    before = path.read_text(encoding="utf-8") if path.exists() else text
+    if not before.rstrip().endswith(_WRITTEN):
         raise FileExistsError(
             f"{path} was not written from a dictionary and is kept. Read it with "
             f"workbench.Study({path.name!r}), or give the study another name."
         )
-    heading = "".join(f"# {line}\n" for line in question.splitlines())
-    path.write_text(f"{heading}{document.dump(content)}{_WRITTEN}\n", encoding="utf-8")
-    return path
+    if before != text and not overwrite:
+        raise FileExistsError(
+            f"{path} was written from other settings: {listed(_differences(before, text))}. "
+            "Give the study another name, or replace the file with overwrite=True."
+        )
+    with replacing(path) as file:
+        file.write(text.encode())
+        file.flush()
+        # Before it takes the place of anything.
+        unchecked = Path(file.name)
+        try:
+            return path, _names(load_all(unchecked, overrides))
+        except StudyFileError as error:
+            raise error.called(str(unchecked), name) from None
+
+
+def _differences(before: str, text: str) -> list[str]:
+    """The keys whose values differ between two study files."""
+    old, new = document.parse_value(before), document.parse_value(text)
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return keys or ["question or comments"]

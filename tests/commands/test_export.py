@@ -5,17 +5,30 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
+import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from PIL import Image
+from sklearn.datasets import load_wine
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    ViTConfig,
+    ViTForImageClassification,
+)
 
 import workbench as wb
 from tests.support import tiny_bert
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
+from workbench.commands.kept_model import Unusable
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 
@@ -49,14 +62,19 @@ search: {trials_per_strategy: 1}
 
 def answer(home: Path, study: str) -> list[str]:
     """The columns that a model of MLflow's answers its own input example with."""
+    loaded = logged(home, study)
+    found = loaded.predict(loaded.input_example)
+    assert len(found) == 1 and loaded.metadata.signature.inputs is not None
+    return [str(column) for column in found.columns]
+
+
+def logged(home: Path, study: str) -> Any:
+    """A model of MLflow's."""
     mlflow.set_tracking_uri(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
     (model, *_) = mlflow.search_logged_models(
         experiment_ids=[mlflow.get_experiment_by_name(study).experiment_id], output_format="list"
     )
-    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
-    found = loaded.predict(loaded.input_example)
-    assert len(found) == 1 and loaded.metadata.signature.inputs.input_names()
-    return [str(column) for column in found.columns]
+    return mlflow.pyfunc.load_model(f"models:/{model.model_id}")
 
 
 def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: Path) -> None:
@@ -70,6 +88,8 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     frame.drop(columns="weight").head(5).to_csv(new, index=False)
     trained = works("predict", "stones/joint/000", new, "--home", home)
     assert answer(home, "stones") == ["name", "weight"]
+    whole = logged(home, "stones").predict(pd.DataFrame({"colour": ["red"], "size": [4]}))
+    assert whole["weight"].tolist() == [float(trained.splitlines()[5].split(",")[1])]
     (home / "stones.csv").unlink()
     assert works("predict", "stones/joint/000", new, "--home", home) == trained
 
@@ -82,7 +102,15 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     }
     card = (folder / "README.md").read_text()
     assert "What does a stone weigh?" in card and "EXPLORATORY" in card
-    assert str(home) not in card
+    assert says_nothing_of(tmp_path, folder)
+    assert "the columns size, colour (blue, red)" in card and "the numbers weight" in card
+    assert "the best trial of its strategy in the search" in card
+    path = json.loads((folder / "workbench.json").read_text())["preparation"]["dataset"]["path"]
+    assert path == "stones.csv"
+    frame.head(5).to_csv(tmp_path / "labelled.csv", index=False)
+    shutil.copy(tmp_path / "labelled.csv", tmp_path / "stones.csv")
+    assert "mae" in call("predict", folder, tmp_path / "labelled.csv")[2]
+    assert "mae" not in call("predict", folder, tmp_path / "stones.csv")[2], "the study's own data"
     assert call("export", "stones/joint/000", folder, "--home", home)[0] == 2, "never over a model"
     shutil.rmtree(home)
     assert works("predict", folder, new) == trained
@@ -90,6 +118,98 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     assert [f"{row[1]:.4f}" for row in predicted.rows] == [
         f"{float(line.split(',')[1]):.4f}" for line in trained.splitlines()[1:6]
     ]
+
+
+def says_nothing_of(machine: Path, folder: Path) -> bool:
+    texts = [path.read_bytes() for path in folder.rglob("*.*") if path.suffix != ".safetensors"]
+    return not any(str(machine).encode() in text for text in texts)
+
+
+def test_a_model_of_own_code_brings_its_files(tmp_path: Path) -> None:
+    home = home_in(tmp_path / "home")
+    (home / "parts.py").write_text(
+        "from torch import nn\n\n\ndef enter(n):\n    return nn.Linear(n, 4)\n"
+    )
+    (home / "own.py").write_text(
+        "from parts import enter, nn\nfrom torch.nn import functional\n\n\n"
+        "def net(input_shape, outputs):\n"
+        "    return nn.Sequential(enter(input_shape[0]), nn.ReLU(), nn.Linear(4, outputs))\n\n\n"
+        "class Entropy:\n"
+        "    def __init__(self, *, classes, targets):\n        pass\n\n"
+        "    def loss(self, outputs, targets):\n"
+        "        return functional.cross_entropy(outputs, targets)\n"
+    )
+    text = TABLE.replace("table, path: stones.csv, target: weight", "wine").replace("20", "40")
+    text = text.replace("regression", "own.py:Entropy").replace(
+        "{name: mlp, hidden: [8]}", "own.py:net"
+    )
+    (home / "stones.yaml").write_text(text)
+    run_study(home / "stones.yaml", [], home, InlineWorkers(), Unseen())
+    wines = load_wine().data
+    expected = wb.open_study("stones", home=home).best_model().predict(wines).rows
+    folder = tmp_path / "model"
+    works("export", "stones", folder, "--home", home)
+    code = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.py"))]
+    assert code == [
+        f"code/{block}/{name}.py" for block in ("backbone", "task") for name in ("own", "parts")
+    ]
+    assert says_nothing_of(tmp_path, folder)
+    shutil.rmtree(home)
+    folder = folder.rename(tmp_path / "moved")
+    assert wb.load_model(folder).predict(wines).rows == expected
+    (folder / "code" / "backbone" / "parts.py").write_text("from torch import nn\n")
+    with pytest.raises(Unusable, match=r"parts\.py has changed"):
+        wb.load_model(folder)
+
+
+def test_mlflow_takes_a_frame_with_names_only_where_they_say_which_column_is_which(
+    tmp_path: Path,
+) -> None:
+    home = home_in(tmp_path / "home")
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(80, 3)).astype(np.float32)
+    np.savez(home / "stones.npz", x=x, y=x[:, :1] * 3)
+    text = TABLE.replace("table, path: stones.csv, target: weight", "arrays, path: stones.npz")
+    (home / "stones.yaml").write_text(text)
+    run_study(home / "stones.yaml", [], home, InlineWorkers(), Unseen())
+    assert answer(home, "stones") == ["name", "0"]
+    model = logged(home, "stones")
+    expected = model.predict(x[:4])["0"].tolist()
+    assert model.predict(pd.DataFrame(x[:4]))["0"].tolist() == expected
+    with pytest.raises(Unusable, match="columns b, a, c, but those of the trial have no names"):
+        model.predict(pd.DataFrame(x[:4], columns=["b", "a", "c"]))
+
+
+def test_an_image_processor_gives_the_pixels_of_training(tmp_path: Path) -> None:
+    home = home_in(tmp_path / "home")
+    sizes: Any = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = ViTConfig(**sizes, intermediate_size=16, image_size=16, patch_size=8)
+    ViTForImageClassification(config).save_pretrained(home / "vit")
+    draw = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (home / "pets" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = draw.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(home / "pets" / name / f"{number}.png")
+    text = TABLE.replace("table, path: stones.csv, target: weight", "image_folder, path: pets")
+    # A margin, of which training uses the middle.
+    text = text.replace("validation: 20", "store_size: 20, image_size: 16, validation: 10")
+    text = text.replace("test: 20", "test: 10").replace("regression", "classification")
+    text = text.replace("{name: mlp, hidden: [8]}", "{name: ./vit, weights: hub}")
+    (home / "stones.yaml").write_text(text)
+    run_study(home / "stones.yaml", [], home, InlineWorkers(), Unseen())
+    folder = tmp_path / "model"
+    works("export", "stones", folder, "--home", home)
+    assert "AutoImageProcessor" in (folder / "README.md").read_text()
+    model = wb.load_model(folder)
+    image = home / "pets" / "cats" / "3.png"
+    inputs, _ = model.read(image)
+    ours: Any = inputs[torch.arange(1)]
+    processor: Any = AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+    theirs = processor(Image.open(image), return_tensors="pt")["pixel_values"]
+    assert torch.allclose(theirs, ours, atol=1e-6)
+    logits = AutoModelForImageClassification.from_pretrained(folder)(pixel_values=theirs).logits
+    assert torch.allclose(logits, model(ours), atol=1e-5)
 
 
 def test_a_model_of_transformers_becomes_a_folder_that_transformers_loads(tmp_path: Path) -> None:
@@ -122,3 +242,4 @@ def test_a_model_of_transformers_becomes_a_folder_that_transformers_loads(tmp_pa
     assert [row[:2] for row in again.rows] == [row[:2] for row in expected.rows]
     assert torch.allclose(torch.tensor([row[3:] for row in again.rows]), ours, atol=1e-6)
     assert json.loads((folder / "workbench.json").read_text())["backbone"]["name"] == "./"
+    assert says_nothing_of(tmp_path, folder)

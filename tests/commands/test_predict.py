@@ -20,8 +20,9 @@ from workbench.cli.app import app
 from workbench.commands import browse
 from workbench.commands.browse import Unknown
 from workbench.commands.confirm import confirm_study
-from workbench.commands.kept_model import Predictions, Unusable, table
+from workbench.commands.kept_model import Unusable
 from workbench.commands.predict import find, predict
+from workbench.commands.predictions import Predictions, table
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import TrialDirectory
@@ -69,6 +70,7 @@ def kept(home: Path, group: str = "sgd") -> tuple[str, TrialDirectory]:
 def test_predictions_are_those_of_the_validated_model(searched: Path, wines: Path) -> None:
     name, directory = kept(searched)
     found = predict(searched, name, wines)
+    assert repr(found).endswith(f"178 predictions of {name}")
     assert found.columns == ("name", "predicted", "confidence", "class_0", "class_1", "class_2")
     assert len(found.rows) == 178
     assert [row[2] for row in found.rows] == pytest.approx([max(row[3:]) for row in found.rows])
@@ -228,6 +230,17 @@ def test_numbers_are_in_the_units_of_the_data() -> None:
     found = rows_of("regression", ("price", "size"), targets)
     assert found.columns == ("name", "price", "size")
     assert found.rows == [("one", 20.0, 4.0), ("two", 10.0, 1.0)]
+
+
+def test_numbers_have_the_fewest_digits_that_restore_them() -> None:
+    task = tasks.build({"name": "regression"}, ("price",), torch.tensor([[-1.0], [1.0]]))
+    outputs = torch.tensor([[0.3], [1 / 3], [1e-10], [float("nan")]])
+    found = table(task, "numbers", ("price",), outputs, tuple("abcd"))
+    assert [row[1] for row in found.rows][:3] == [0.3, 0.33333334, 1e-10]
+    assert torch.equal(torch.tensor(found.frame()["price"])[:3].float(), outputs[:3, 0])
+    file = io.StringIO()
+    found.write(file)
+    assert file.getvalue().splitlines()[:2] == ["name,price", "a,0.3"]
 
 
 def test_a_name_with_a_comma_stays_one_cell() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -124,7 +125,10 @@ def test_the_confirmed_leader_is_the_champion_and_answers_requests(confirmed: Pa
     version = client.get_model_version_by_alias("tiny", "champion")
     run = client.get_run(version.run_id)
     assert f"tiny/{run.data.tags['mlflow.runName'].split()[0]}" in told.replace("confirmation/", "")
-    assert "test/accuracy" in version.description and "Which optimizer" in version.description
+    card = version.description
+    assert "Which optimizer" in card and "/confirmation/" in card and "wine" in card
+    assert re.search(r"test/accuracy [\d.]+ on average over 7 seeds \(SD", card)
+    assert "alcohol, malic_acid" in card and "class_0, class_1, class_2" in card
     header, row = load(confirmed, "models:/tiny@champion")
     assert header == "name,predicted,confidence,class_0,class_1,class_2"
     (model_id,) = (made.model_id for made in run.outputs.model_outputs)

@@ -46,8 +46,9 @@ def vectors(samples: Samples) -> list[list[float]]:
 def test_numbers_stand_as_they_are_and_categories_one_hot_in_alphabetical_order(
     tmp_path: Path,
 ) -> None:
-    samples, encoding = tables.encoded(target="class", path=people(tmp_path), label="grade")
-    assert encoding.features == ("age", "colour=blue", "colour=green", "colour=red", "income")
+    samples = read(people(tmp_path))
+    assert samples.levels == {"age": None, "colour": ("blue", "green", "red"), "income": None}
+    assert list(samples.levels) == ["age", "colour", "income"]
     assert vectors(samples) == [
         [31, 0, 0, 1, 100.5],
         [45, 1, 0, 0, -2000],

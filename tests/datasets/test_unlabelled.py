@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_wine
 from torch import Tensor
 
 from workbench import datasets
 from workbench.datasets import Data
 from workbench.datasets.preparation import preparation_of
 from workbench.datasets.samples import Inputs, Texts
+from workbench.datasets.unlabelled import New
 from workbench.datasets.unlabelled import read_unlabelled as read_prepared
 
 HEADER = "age,colour,grade\n"
@@ -31,9 +35,9 @@ def load(dataset: dict[str, Any], target: str = "class") -> Data:
 
 
 def read_unlabelled(
-    dataset: dict[str, Any], path: Path, data: Data, *, target: str
+    dataset: dict[str, Any], new: New, data: Data, *, target: str = "class"
 ) -> tuple[Inputs, tuple[str, ...]]:
-    return read_prepared(preparation_of(dataset, data, target=target), path)
+    return read_prepared(preparation_of(dataset, data, target=target), new)
 
 
 def every(inputs: Inputs) -> Tensor:
@@ -70,7 +74,7 @@ def test_what_a_tables_columns_cannot_hold_is_named(tmp_path: Path) -> None:
     ):
         read_unlabelled(dataset, new, data, target="class")
     new.write_text("age,color\n30,red\n")
-    with pytest.raises(ValueError, match=r"names the column colour, .*did you mean color\?"):
+    with pytest.raises(ValueError, match=r"new.csv has no column colour; did you mean color\?"):
         read_unlabelled(dataset, new, data, target="class")
     with pytest.raises(ValueError, match=r"There is no file or folder .*nothing.csv"):
         read_unlabelled(dataset, tmp_path / "nothing.csv", data, target="class")
@@ -104,21 +108,17 @@ def test_numbers_that_training_has_only_0_and_1_of_stay_numbers(tmp_path: Path) 
     assert torch.equal(every(inputs), every(data.validation.inputs))
 
 
-def test_vectors_of_an_array_or_a_plain_table_fit_a_bundled_set(tmp_path: Path) -> None:
+def test_vectors_of_an_array_fit_a_bundled_set(tmp_path: Path) -> None:
     data = load({"name": "wine"})
-    from sklearn.datasets import load_wine
-
     raw = load_wine().data
     np.save(tmp_path / "new.npy", raw)
     np.savez(tmp_path / "new.npz", x=raw, y=np.zeros(3))
-    header = ",".join(f"f{n}" for n in range(13))
-    np.savetxt(tmp_path / "new.csv", raw, delimiter=",", header=header, comments="", fmt="%.17g")
-    for name in ("new.npy", "new.npz", "new.csv"):
+    for name in ("new.npy", "new.npz"):
         inputs, names = read_unlabelled({"name": "wine"}, tmp_path / name, data, target="class")
         assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs)), name
         assert len(names) == 178
     np.save(tmp_path / "narrow.npy", raw[:, :5])
-    with pytest.raises(ValueError, match=r"has the shape \(5,\), but one of the trial has 13"):
+    with pytest.raises(ValueError, match=r"narrow.npy has samples of the shape \(5,\), but .* 13"):
         read_unlabelled({"name": "wine"}, tmp_path / "narrow.npy", data, target="class")
     raw[3, 4] = np.nan
     np.save(tmp_path / "bad.npy", raw)
@@ -127,6 +127,70 @@ def test_vectors_of_an_array_or_a_plain_table_fit_a_bundled_set(tmp_path: Path) 
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
     with pytest.raises(ValueError, match=r"objects.npy cannot be read \(Object arrays cannot be"):
         read_unlabelled({"name": "wine"}, tmp_path / "objects.npy", data, target="class")
+
+
+def test_the_names_of_columns_decide_and_not_their_positions(tmp_path: Path) -> None:
+    data = load({"name": "wine"})
+    bunch = load_wine()
+    frame = pd.DataFrame(bunch.data, columns=bunch.feature_names)
+    frame = frame.drop(columns="alcohol").assign(more=0, alcohol=frame["alcohol"])
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    for new in (frame, tmp_path / "new.csv"):
+        inputs, _ = read_unlabelled({"name": "wine"}, new, data)
+        assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs))
+    with pytest.raises(ValueError, match=r"has no column alcohol; did you mean Alcohol\?"):
+        read_unlabelled({"name": "wine"}, frame.rename(columns={"alcohol": "Alcohol"}), data)
+    twice = pd.concat([frame, frame[["ash"]]], axis="columns")
+    with pytest.raises(ValueError, match="several columns ash"):
+        read_unlabelled({"name": "wine"}, twice, data)
+
+
+def test_a_table_with_names_is_refused_where_the_data_of_the_trial_have_none(
+    tmp_path: Path,
+) -> None:
+    bunch = load_wine()
+    np.savez(tmp_path / "wine.npz", x=bunch.data.astype(np.float32), y=bunch.target)
+    dataset = {"name": "arrays", "path": str(tmp_path / "wine.npz")}
+    data = load(dataset)
+    frame = pd.DataFrame(bunch.data)
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    for new in (frame, tmp_path / "new.csv", bunch.data):
+        inputs, _ = read_unlabelled(dataset, new, data)
+        assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs))
+    for wrong in (
+        frame.set_axis(bunch.feature_names, axis="columns"),
+        frame[[1, 0, *range(2, 13)]],
+        frame[[*range(12)]],
+    ):
+        with pytest.raises(ValueError, match=r"columns .* have no names; .* columns 0 to 12"):
+            read_unlabelled(dataset, wrong, data)
+
+
+def test_errors_of_samples_in_memory_name_row_and_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": [30, 31], "colour": ["red", "pink"]}, index=["ann", "bob"])
+    dataset = table(tmp_path)
+    data = load(dataset)
+    inputs, names = read_unlabelled(dataset, frame[:1], data)
+    assert len(inputs) == 1 and names == ("ann",)
+    with pytest.raises(ValueError, match=r"frame has 1 bad row.* row bob .*: colour is pink and"):
+        read_unlabelled(dataset, frame, data)
+    wines = load_wine().data
+    wines[3, 4] = np.nan
+    with pytest.raises(ValueError, match="row 3 of the array has a number that is not finite"):
+        read_unlabelled({"name": "wine"}, wines, load({"name": "wine"}))
+    digits = load({"name": "digits"})
+    with pytest.raises(ValueError, match="The array has images of the shape"):
+        read_unlabelled({"name": "digits"}, np.zeros((2, 1, 9, 9)), digits)
+    for image, named in ((b"no image", "row 1 of the frame"), ("a.png", "bytes.*, not str")):
+        images = pd.DataFrame({"image": [png(), image]})
+        with pytest.raises(ValueError, match=named):
+            read_unlabelled({"name": "digits"}, images, digits)
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_texts_come_from_the_same_column_or_from_lines(tmp_path: Path) -> None:
@@ -143,9 +207,7 @@ def test_texts_come_from_the_same_column_or_from_lines(tmp_path: Path) -> None:
     assert isinstance(inputs, Texts) and inputs.values == ("one", "two")
     assert names == ("new.txt:1", "new.txt:3")
     (tmp_path / "other.csv").write_text("text\none\n")
-    with pytest.raises(
-        ValueError, match=r"dataset.text names the column review, .*columns are tex"
-    ):
+    with pytest.raises(ValueError, match=r"other.csv has no column review; its columns are tex"):
         read_unlabelled(dataset, tmp_path / "other.csv", data, target="class")
 
 

@@ -602,7 +602,10 @@ def test_duplicates_across_parts_are_told_as_a_fact() -> None:
     assert found.finding.startswith(
         "12 samples of test, also in train (for example a.png, b.png, c)."
     )
-    assert fact("duplicates", data={"duplicates": []}).status == "ok"
+    none = fact("duplicates", data={"duplicates": []})
+    assert (none.status, none.finding) == ("ok", "No.")
+    dropped = {"duplicates": [], "dropped": {"train": 3, "validation": 0}}
+    assert "3 samples of train" in fact("duplicates", data=dropped).finding
     assert fact("duplicates", data={}).status == "not checked"
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from workbench.cli.printed.records import stage_of
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
+
+    from workbench.commands.summaries import StudySummary
 
 
 class Printed(ABC):
@@ -28,16 +33,31 @@ class Printed(ABC):
         )
 
     def __repr__(self) -> str:
-        return self._recorded().export_text().rstrip()
+        width = shutil.get_terminal_size((80, 24)).columns
+        text = self._recorded(width).export_text()
+        return "\n".join(line.rstrip() for line in text.splitlines()).rstrip()
 
-    def _recorded(self) -> Console:
+    def _recorded(self, width: int = 100) -> Console:
         from rich.console import Console
 
         console = Console(
-            record=True, file=io.StringIO(), force_jupyter=False, emoji=False, width=100
+            record=True, file=io.StringIO(), force_jupyter=False, emoji=False, width=width
         )
         self._print(console)
         return console
+
+
+def summary_lines(study: StudySummary) -> list[str]:
+    """A study in a few lines."""
+    counts = f"{study.complete} complete, {study.pruned} pruned, {study.failed} failed"
+    lines = [f"{study.name}: {study.state}, {study.trials} trials ({counts})"]
+    if study.best is not None:
+        lines.append(f"  best of the search: {study.best_trial}, {study.metric} {study.best:.4f}")
+    if study.confirmation is not None:
+        lines.append(f"  confirmed: {stage_of(study.confirmation)}")
+    if study.problem:
+        lines.append(f"  {study.problem}")
+    return lines
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,30 +154,29 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
 @results.command()
 def show(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study's name, or STUDY/TRIAL in one word.")
+        str,
+        typer.Argument(
+            metavar="STUDY", help="A study's name, or STUDY/STRATEGY or STUDY/TRIAL in one word."
+        ),
     ],
-    trial: Annotated[
+    within: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TRIAL]", help="A trial's name: adamw-2/007, confirmation/adamw-2/000."
+            metavar="[TRIAL]",
+            help="A trial's name: adamw-2/007, confirmation/adamw-2/000; or a strategy's: adamw-2.",
         ),
     ] = None,
     home: Home = HERE,
     as_json: Json = False,
 ) -> None:
-    """Show a study with its trials, or one trial with its epochs."""
+    """Show a study, the trials of a strategy from the best on, or one trial with its epochs."""
     from workbench.cli import printed
     from workbench.commands import browse
-    from workbench.commands.summaries import StudyDetails, TrialDetails
+    from workbench.commands.summaries import StudyDetails
 
     with terminal.errors():
-        name, within = browse.split_name(study)
-        trial = trial or within
-        found: StudyDetails | TrialDetails
-        if trial is None:
-            found = browse.study(home.absolute(), name)
-        else:
-            found = browse.trial(home.absolute(), name, trial)
+        name, second = browse.split_name(study)
+        found = browse.found(home.absolute(), name, within or second)
     if as_json:
         terminal.print_json(found.as_json())
     elif isinstance(found, StudyDetails):
@@ -230,6 +229,7 @@ def export(
         str, typer.Argument(metavar="RUN", help="STUDY/STRATEGY, as `workbench predict` takes it.")
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx as well.")] = False,
     home: Home = HERE,
 ) -> None:
     """Write a model as a folder for other programs, with a model card.
@@ -239,7 +239,7 @@ def export(
     from workbench.commands import export, kept_model
 
     with terminal.errors(also=(kept_model.Unusable,)):
-        found = export.export(home.absolute(), model, folder)
+        found = export.export(home.absolute(), model, folder, onnx=onnx)
     typer.echo(f"{found.name}: {folder}")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from workbench import backbones, record
-from workbench.backbones import tokenizers, transformers_models
+from workbench import backbones, record, usercode
+from workbench.backbones import image_processors, tokenizers, transformers_models
+from workbench.commands import onnx_export
 from workbench.commands.kept_model import (
     IN_FOLDER,
     KeptModel,
@@ -14,37 +15,48 @@ from workbench.commands.kept_model import (
 )
 from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
+from workbench.datasets.preparation import without_paths
 from workbench.record import TrialDirectory
+from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 
+CODE = "code"
 
-def export(home: Path, run: str, folder: Path) -> KeptModel:
+
+def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> KeptModel:
     """Write a model, what it takes to use it, and a model card into a new folder.
 
     A model of transformers becomes a folder that transformers loads, with its tokenizer and the
-    names of the classes; any other model a state dict.
+    names of the classes; any other model a state dict. A user's own Python files are copied, and
+    nothing in the folder says where the study was.
 
     Args:
         home: Where ``mlruns`` is.
         run: As for ``predict.find``.
         folder: Is made; may exist if it is empty.
+        onnx: Write ``model.onnx`` as well.
 
     Returns:
         The model that was written.
 
     Raises:
         FileExistsError: The folder holds something.
-        Unknown, Unusable: As for ``predict.load_model``.
+        Unknown: As for ``predict.load_model``.
+        Unusable: As for ``predict.load_model``; or the model cannot be written as ONNX.
         StoreError: MLflow's store of the home cannot be used.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; choose a new folder.")
+    if onnx:
+        onnx_export.require_libraries()
     trial = find(home, run)
     model = load_trial(trial)
     description = model.description
     # Before anything is written: it may fail.
     facts = StudyFacts.of(home, description.study)
     folder.mkdir(parents=True, exist_ok=True)
+    if onnx:
+        onnx_export.save(model, folder)
     backbone = dict(description.backbone)
     entry = backbones.entry_of(backbone["name"])
     hugging_face = entry is not None and entry.hub
@@ -53,19 +65,58 @@ def export(home: Path, run: str, folder: Path) -> KeptModel:
             transformers_models.save(
                 model.network, folder, classes=model.classes, target=description.target
             )
-            if description.preparation.kind == "text":
+            prepared = description.preparation
+            if prepared.kind == "image":
+                image_processors.save(
+                    folder,
+                    shape=prepared.input_shape,
+                    resize=prepared.short_side,
+                    mean=prepared.mean,
+                    std=prepared.std,
+                )
+            if prepared.kind == "text":
                 tokenizers.save(backbone.pop("tokenizer", None) or backbone["name"], folder)
-        # Of files that are in the folder now.
-        description = replace(description, backbone={**backbone, "name": IN_FOLDER}, code={})
+        backbone["name"] = IN_FOLDER
     else:
         source = TrialDirectory(trial.directory).weights
         record.write_atomically(folder / WEIGHTS, source.read_bytes())
-    description = replace(description, sha256=record.sha256_of(folder / WEIGHTS))
+    description = replace(
+        description,
+        backbone=_with_code(backbone, folder, "backbone"),
+        task=_with_code(description.task, folder, "task"),
+        preparation=without_paths(description.preparation),
+        sha256=record.sha256_of(folder / WEIGHTS),
+    )
+    description = replace(description, code=_digests(folder))
     record.write_atomically(folder / DESCRIPTION, description.to_json().encode())
     card = model_card(
         model.description,
         facts,
         LOAD_TRANSFORMERS[description.preparation.kind] if hugging_face else LOAD,
+        onnx=onnx,
     )
     record.write_atomically(folder / "README.md", card.encode())
     return model
+
+
+def _with_code(knobs: Knobs, folder: Path, block: str) -> Knobs:
+    """Knobs whose references are to copies in a folder of the files that they need."""
+    found = dict(knobs)
+    for key, value in knobs.items():
+        if not usercode.is_reference(value):
+            continue
+        file = usercode.file_of(value)
+        for path in map(Path, usercode.files(value)):
+            at = folder / CODE / block / path.relative_to(file.parent)
+            record.write_atomically(at, path.read_bytes())
+        name = value.rpartition(":")[2]
+        found[key] = f"{CODE}/{block}/{file.name}:{name}"
+    return found
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of the files that ``_with_code`` has copied, by their paths in the folder."""
+    return {
+        path.relative_to(folder).as_posix(): record.sha256_of(path)
+        for path in sorted((folder / CODE).rglob("*.py"))
+    }

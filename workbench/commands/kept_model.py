@@ -1,66 +1,43 @@
-"""A fine-tuned model ready to predict, and its predictions as a table."""
+"""A fine-tuned model ready to predict."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from workbench import backbones, tasks
+from workbench import backbones, tasks, usercode
+from workbench.backbones import hub, transformers_models
+from workbench.commands.predictions import Predictions, table
+from workbench.datasets.preparation import Preparation
 from workbench.datasets.samples import Data, Part
-from workbench.datasets.unlabelled import labels_of, read_unlabelled, written
+from workbench.datasets.unlabelled import New, labels_of, read_unlabelled
 from workbench.engine import inference
 from workbench.engine.devices import choose_device
 from workbench.record import Role
-from workbench.tasks import Task
+from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 from workbench.trial import kept
 from workbench.trial import run as trial_run
 from workbench.trial.kept import Description
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
     from workbench.datasets.samples import Batch, Inputs
 
-# A backbone of transformers whose configuration and tokenizer are in the folder of the model; the
-# tensors of such a folder have transformers' names.
-IN_FOLDER, PREFIX = "./", "model."
+# A backbone of transformers whose configuration and tokenizer are in the folder of the model.
+IN_FOLDER = "./"
+NewData = New | str | Sequence[str] | pd.Series
 
 
 class Unusable(ValueError):
     """The trial, its weights or the data cannot be used; the message says which, and why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Predictions:
-    """A table, a row for each sample.
-
-    Attributes:
-        columns: ``name``; for classes and labels ``predicted``, ``confidence`` and a probability
-            for each class; for numbers each column in its own units.
-        rows: In the order of the data.
-        model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
-        scores: The task's metrics, where the data have labels; see ``labels_of``.
-    """
-
-    columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
-    model: str = ""
-    scores: Mapping[str, float] = field(default_factory=dict)
-
-    def write(self, file: TextIO) -> None:
-        """Write CSV."""
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows(self.rows)
 
 
 class KeptModel(nn.Module):
@@ -126,28 +103,23 @@ class KeptModel(nn.Module):
         """Names of the classes, the labels or the columns, in the order of the outputs."""
         return self.description.classes
 
-    def read(self, data: Path | str | pd.DataFrame | np.ndarray) -> tuple[Inputs, tuple[str, ...]]:
+    def read(self, data: NewData) -> tuple[Inputs, tuple[str, ...]]:
         """New samples, prepared as the model takes them, and their names.
 
         Args:
-            data: A path, see ``datasets.unlabelled.read_unlabelled``; or samples in memory, see
-                ``written``, whose names are the labels of the rows.
+            data: A path, a table or an array, see ``datasets.unlabelled.read_unlabelled``; for
+                texts also a list or a column of them.
 
         Raises:
-            Unusable: The data are of another kind than the trial's.
+            Unusable: The data do not fit the trial's.
+            TypeError: They are none of these.
         """
         prepared = self.description.preparation
-        with ExitStack() as stack:
-            stack.enter_context(explained())
-            if isinstance(data, Path | str):
-                inputs, names = read_unlabelled(prepared, Path(data))
-            else:
-                path = stack.enter_context(written(data, prepared.kind))
-                inputs, _ = read_unlabelled(prepared, path)
-                names = tuple(map(str, getattr(data, "index", range(len(data)))))
+        with explained():
+            inputs, names = read_unlabelled(prepared, _new(data, prepared))
             return self._tokenized(inputs), names
 
-    def predict(self, data: Path | str | pd.DataFrame | np.ndarray) -> Predictions:
+    def predict(self, data: NewData) -> Predictions:
         """Predictions for new data; see ``read``."""
         inputs, names = self.read(data)
         with explained():
@@ -180,6 +152,20 @@ class KeptModel(nn.Module):
         return backbones.prepare(self.description.backbone, data).validation.inputs
 
 
+def _new(data: NewData, preparation: Preparation) -> New:
+    if isinstance(data, Path | str):
+        return Path(data)
+    texts = preparation.kind == "text"
+    if texts and isinstance(data, list | tuple | pd.Series | np.ndarray):
+        return pd.DataFrame(dict.fromkeys(preparation.columns or (), pd.Series(data, dtype=object)))
+    if isinstance(data, pd.DataFrame | np.ndarray):
+        return data
+    other = "a list of texts" if texts else "a NumPy array"
+    raise TypeError(
+        f"New samples are a path, a pandas table or {other}; this is a {type(data).__name__}."
+    )
+
+
 def _targets(description: Description) -> Tensor | None:
     """Targets with the mean and standard deviation of the training part; None without numbers."""
     if description.targets is None:
@@ -194,24 +180,43 @@ def load_folder(folder: Path) -> KeptModel:
     Raises:
         Unusable: The folder has no model; or see ``KeptModel``.
     """
-    description = None
     with explained():
-        if (folder / DESCRIPTION).is_file():
-            description = kept.read_description(folder / DESCRIPTION)
-        if description is None:
+        if not (folder / DESCRIPTION).is_file():
             raise Unusable(
-                f"{folder} has no {DESCRIPTION} that this version can read, so it holds no model "
-                "of `workbench export`."
+                f"{folder} has no {DESCRIPTION}: it holds no model of `workbench export`."
             )
-        weights = kept.read_checked(folder / WEIGHTS, folder / DESCRIPTION)
+        description = kept.read_description(folder / DESCRIPTION)
+        weights: Mapping[str, Tensor] = kept.read_checked(folder / WEIGHTS, folder / DESCRIPTION)
     role = "" if description.role == Role.SEARCH else f"{description.role}/"
     name = f"{description.study}/{role}{description.trial}"
+    description = _in_folder(description, folder.absolute())
     if description.backbone["name"] == IN_FOLDER:
         backbone = {**description.backbone, "name": str(folder.absolute())}
         description = replace(description, backbone=backbone)
-        # Transformers' own file: its names have no prefix.
-        weights = {f"{PREFIX}{tensor}": value for tensor, value in weights.items()}
+        with explained():
+            # In a file tensors may have the names of older versions, which transformers translates.
+            weights = transformers_models.pretrained(source="hub", model=backbone["name"]).tensors
     return KeptModel(name, description, weights)
+
+
+def _in_folder(description: Description, folder: Path) -> Description:
+    """With the paths of the files that ``workbench export`` has copied into a folder."""
+
+    def located(knobs: Knobs) -> Knobs:
+        return {
+            key: usercode.located(value, folder) if usercode.is_reference(value) else value
+            for key, value in knobs.items()
+        }
+
+    return replace(
+        description,
+        backbone=located(description.backbone),
+        task=located(description.task),
+        code={
+            name if hub.is_hub(name) else str(folder / name): digest
+            for name, digest in description.code.items()
+        },
+    )
 
 
 @contextmanager
@@ -223,49 +228,3 @@ def explained() -> Iterator[None]:
         raise
     except (ValueError, OSError) as error:
         raise Unusable(str(error)) from error
-
-
-def table(
-    task: Task, target: str, classes: Sequence[str], outputs: Tensor, names: Sequence[str]
-) -> Predictions:
-    """Outputs as a table for people.
-
-    Args:
-        task: That of the trial.
-        target: What it predicts; see ``datasets.samples.TARGETS``.
-        classes: Names of the classes, labels or columns.
-        outputs: ``[N, O]``.
-        names: Of the samples.
-
-    Raises:
-        Unusable: A user's own task predicts something else than one number for each class.
-    """
-    values = task.predictions(outputs)
-    if values.shape[1:] != (len(classes),):
-        raise Unusable(
-            f"The task's predictions have the shape {tuple(values.shape)}; expected one number "
-            f"for each of {', '.join(classes)}."
-        )
-    if target == "numbers":
-        rows = [(name, *row) for name, row in zip(names, values.tolist(), strict=True)]
-        return Predictions(columns=("name", *classes), rows=rows)
-    decisions = _classes(values, classes) if target == "class" else _labels(values, classes, task)
-    rows = [
-        (name, *decision, *row)
-        for name, decision, row in zip(names, decisions, values.tolist(), strict=True)
-    ]
-    return Predictions(columns=("name", "predicted", "confidence", *classes), rows=rows)
-
-
-def _classes(values: Tensor, classes: Sequence[str]) -> Iterator[tuple[str, float]]:
-    confidence, label = values.max(dim=1)
-    for number, share in zip(label.tolist(), confidence.tolist(), strict=True):
-        yield classes[number], share
-
-
-def _labels(values: Tensor, classes: Sequence[str], task: Task) -> Iterator[tuple[str, float]]:
-    """Every label predicted, with ``;`` between them; the confidence is that of the least sure."""
-    threshold = task.threshold
-    sure = torch.where(values >= threshold, values, 1 - values).amin(dim=1)
-    for row, share in zip((values >= threshold).tolist(), sure.tolist(), strict=True):
-        yield ";".join(name for name, given in zip(classes, row, strict=True) if given), share

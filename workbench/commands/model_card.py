@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import record, report
 from workbench.commands import report as publish
+from workbench.record import Role
 from workbench.tracker import Tracker
 from workbench.tracker.trial_run import TrialRun
 from workbench.trial.kept import Description
 from workbench.verdict import Verdict
+
+_SHOWN = 20
+_PREDICTS = {"class": "one class of", "labels": "any of the labels", "numbers": "the numbers"}
+
+ONNX = "- `model.onnx` takes prepared samples and returns outputs (logits, standardised numbers)"
 
 LOAD = """\
 import workbench as wb
@@ -26,9 +33,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 model = AutoModelForSequenceClassification.from_pretrained(".")  # this folder
 tokenizer = AutoTokenizer.from_pretrained(".")""",
     "image": """\
-from transformers import AutoModelForImageClassification
+from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-model = AutoModelForImageClassification.from_pretrained(".")  # this folder""",
+model = AutoModelForImageClassification.from_pretrained(".")  # this folder
+processor = AutoImageProcessor.from_pretrained(".")""",
 }
 
 
@@ -87,33 +95,30 @@ class StudyFacts:
         return next((t.test.get(self.metric) for t in self.trials if t.key == key), None)
 
 
-def model_card(model: Description, study: StudyFacts, load: str) -> str:
+def model_card(model: Description, study: StudyFacts, load: str, *, onnx: bool = False) -> str:
     """Markdown.
 
     Args:
         model: Of its weights.
         study: Of the model.
         load: Python code that loads the model.
+        onnx: Whether it is there as ONNX too.
     """
-    prepared, verdict = model.preparation, study.verdict
-    value = f"{model.metric} {model.value:.4g}"
-    tested = study.tested(f"{model.study}/{model.role}/{model.trial}")
-    if tested is not None:
-        value += f", {study.metric} {tested:.4g}, of this one training run"
-    elif model.role == "search":
-        value += ", on the data that this trial was chosen by"
+    verdict = study.verdict
+    strategy = "" if model.strategy == "joint" else f" with the strategy {model.strategy}"
     lines = [
         f"# {model.study}: {model.strategy}",
         "",
         *([study.question, ""] if study.question else []),
         f"**{verdict.heading}** {verdict.headline}",
         "",
-        f"- Model: {_name(model.backbone['name'])}, trial {model.role} {model.trial}",
-        f"- Data: {_name(prepared.dataset['name'])}; "
-        f"{'columns' if model.target == 'numbers' else 'classes'} {', '.join(model.classes[:20])}"
-        f"{', ...' if len(model.classes) > 20 else ''}",
-        f"- Measured: {value}",
-        *_preparation(model),
+        f"- Model: {_name(model.backbone['name'])}, fine-tuned{strategy}",
+        f"- Run: {model.study}/{model.role}/{model.trial}, {_role(model)}",
+        f"- Measured: {'; '.join(_measured(model, study))}",
+        f"- Data: {_name(model.preparation.dataset['name'])}",
+        f"- Predicts: {_PREDICTS[model.target]} {_some(model.classes)}",
+        *_preparation(model, processor="AutoImageProcessor" in load),
+        *([ONNX] if onnx else []),
         "",
         "```python",
         load,
@@ -122,12 +127,45 @@ def model_card(model: Description, study: StudyFacts, load: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _role(model: Description) -> str:
+    return {
+        Role.SEARCH: "the best trial of its strategy in the search",
+        Role.CONFIRMATION: "the first seed of its configuration in the confirmation",
+    }.get(Role(model.role), "trained on its own")
+
+
+def _measured(model: Description, study: StudyFacts) -> list[str]:
+    """The mean over seeds where the configuration was confirmed, then this run's own values."""
+    arm = model.trial.rpartition("/")[0]
+    found = []
+    sides = study.verdict.sides if study.confirmed and model.role == Role.CONFIRMATION else ()
+    for side in sides:
+        if side.name == arm and side.mean is not None and side.sd is not None:
+            found.append(
+                f"{study.metric} {side.mean.estimate:.4g} on average over {side.n} seeds (SD "
+                f"{side.sd:.2g}; 95 % interval of the mean {side.mean.low:.4g} to "
+                f"{side.mean.high:.4g})"
+            )
+    tested = study.tested(f"{model.study}/{model.role}/{model.trial}")
+    if tested is not None:
+        found.append(f"{study.metric} {tested:.4g} in this run")
+    own = f"{model.metric} {model.value:.4g} in this run"
+    if model.role == Role.SEARCH:
+        own += ", on the data that it was chosen by"
+    return [*found, own]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
 def _name(name: str) -> str:
     """Without the folders of this machine."""
     return Path(name).name if name.startswith("/") else name
 
 
-def _preparation(model: Description) -> list[str]:
+def _preparation(model: Description, *, processor: bool) -> list[str]:
     prepared = model.preparation
     lines = []
     if prepared.kind == "image":
@@ -136,8 +174,26 @@ def _preparation(model: Description) -> list[str]:
             f"- Input: images {shape} (channels, height, width), values 0 to 1, minus "
             f"{_numbers(prepared.mean)}, divided by {_numbers(prepared.std)}"
         )
-    elif prepared.kind == "vector":
+        if processor:
+            lines.append(
+                "- `AutoImageProcessor` gives the pixels of training for square images (up to 1 of "
+                "255 levels where they are resized). Of others it resizes the short side before it "
+                "takes the middle, Workbench after."
+            )
+    elif prepared.kind == "text":
+        (column,) = prepared.columns or ("text",)
+        lines.append(f"- Input: texts, of a table those in the column {column}")
+    elif prepared.levels is None:
         lines.append(f"- Input: {prepared.input_shape[0]} numbers, standardised: workbench.json")
+    else:
+        columns = [
+            name if known is None else f"{name} ({_some(known)})"
+            for name, known in prepared.levels.items()
+        ]
+        lines.append(
+            f"- Input: a table with the columns {_some(columns)}; numbers are standardised: "
+            "workbench.json"
+        )
     if model.targets is not None:
         mean, std = model.targets
         lines.append(

@@ -11,24 +11,22 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from workbench import record, tasks, usercode
+from workbench import record, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.kept_model import (
     KeptModel,
-    Predictions,
     Unusable,
     explained,
     load_folder,
 )
+from workbench.commands.predictions import Predictions
 from workbench.commands.summaries import TrialDetails
-from workbench.datasets.preparation import preparation_of
 from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tracker.models import DESCRIPTION
 from workbench.trial import kept
 from workbench.trial import run as trial_run
 from workbench.trial.artifacts import data_of
-from workbench.trial.kept import Description
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
@@ -59,8 +57,7 @@ def load_trial(trial: TrialDetails) -> KeptModel:
         if weights is None:
             raise _no_weights(trial)
         trial_run.require_planned_code(plan.code)
-        found = kept.read_description(directory.weights_description)
-        description = found or _described_again(spec)
+        description = kept.read_description(directory.weights_description)
     # With the current paths of files in the home.
     description = replace(description, backbone=plan.backbone, task=plan.task, code=plan.code)
     own_task = usercode.is_reference(plan.task["name"])
@@ -72,14 +69,6 @@ def load_trial(trial: TrialDetails) -> KeptModel:
         # Trained on an accelerator, used wherever there is one or none.
         device="auto" if plan.device != "cpu" else "cpu",
     )
-
-
-def _described_again(spec: TrialSpec) -> Description:
-    """The description of weights that an older version kept without: from the data set."""
-    data = data_of(spec)
-    target = tasks.target_of(spec.plan.task)
-    preparation = preparation_of(spec.plan.dataset, data, target=target)
-    return kept.describe(spec, data, preparation, epoch=0, value=0.0, sha256="")
 
 
 def predict(home: Path, run: str, path: Path) -> Predictions:

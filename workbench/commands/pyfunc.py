@@ -19,7 +19,7 @@ class PyFunc:
     def predict(
         self, model_input: pd.DataFrame | np.ndarray, params: object = None
     ) -> pd.DataFrame:
-        """A row for each sample, with the columns of ``kept_model.Predictions``.
+        """A row for each sample, with the columns of ``predictions.Predictions``.
 
         Args:
             model_input: A table: the columns of the data set, for texts their column, for images
@@ -30,8 +30,7 @@ class PyFunc:
             Unusable: The samples are of another kind than the trial's.
         """
         del params
-        found = self._model.predict(model_input)
-        return pd.DataFrame(found.rows, columns=list(found.columns))
+        return self._model.predict(model_input).frame()
 
 
 def _load_pyfunc(path: str) -> PyFunc:

@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench import record, report
 from workbench.commands import browse
-from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.confirmation_progress import other_tests_of_same_samples, seeds_shown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
@@ -49,6 +49,9 @@ class Written:
     usable: bool
     notes: tuple[str, ...]
     composed: Composed | None = None
+
+    def __repr__(self) -> str:
+        return "\n".join(filter(None, [f"Report: {self.page}", self.verdict, *self.notes]))
 
     def _repr_html_(self) -> str:
         """For a notebook: the page itself."""
@@ -105,7 +108,9 @@ def write(
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
             if kept:
-                tracker.reconcile(directory, parent_statuses=statuses)
+                tracker.reconcile(
+                    directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
+                )
             written, study, content = to_folder()
             for run_id in _parents(study):
                 tracker.log_report(run_id, folder, only=writing.CONTENTS)
@@ -144,7 +149,9 @@ def sync(name: str, home: Path) -> int:
     directory = record.study_directory(home, name)
     statuses = _statuses(home, name)
     with lease(directory):
-        return Tracker(home).reconcile(directory, parent_statuses=statuses)
+        return Tracker(home).reconcile(
+            directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
+        )
 
 
 def _statuses(home: Path, name: str) -> dict[str, str]:
@@ -176,7 +183,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         first = [t.run_id for t in trials if t.role == Role.CONFIRMATION and t.number == 0]
         predictions = stored.predictions(first) if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
-        examined = stored.examined(shown)
+        examined = stored.artifacts(shown)
     plan, second = (record.protocol_path(directory, look=look) for look in (1, 2))
     return report.Material(
         study=study,
@@ -234,7 +241,8 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
     """
     confirmation = content["confirmation"]
     if confirmation and confirmation["finished"]:
-        verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
+        names = ("word", "heading", "leader", "headline")
+        verdict = {name: content["verdict"][name] for name in names}
         # As MLflow has it; the records may have changed since.
         of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
         browse.keep_verdict(directory, VerdictSummary(**verdict, **of))

@@ -56,6 +56,12 @@ def _check_inputs(samples: Samples) -> None:
     expected, ndim, dtypes = forms[samples.kind]
     if not isinstance(inputs, Tensor) or inputs.ndim != ndim or inputs.dtype not in dtypes:
         raise ValueError(f"{expected}, not {described(inputs)}.")
+    if samples.levels is not None:
+        width = sum(1 if known is None else len(known) for known in samples.levels.values())
+        if width != inputs[0].numel():
+            raise ValueError(
+                f"the levels are those of {width} numbers, but the inputs are {described(inputs)}."
+            )
     if inputs[0].numel() == 0:
         raise ValueError(f"the inputs are empty: {described(inputs)}.")
     if inputs.dtype == torch.uint8:

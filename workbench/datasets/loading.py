@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import downloads, usercode
 from workbench.datasets.catalogue import DATASETS, common_options, entry_of
-from workbench.datasets.samples import Data, Samples
+from workbench.datasets.samples import Data, Levels, Samples
 from workbench.datasets.splits.seal import must_be_open, must_hold
 from workbench.messages import refuse_unknown_options, unknown
 from workbench.record import plain
@@ -89,9 +88,10 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
         ``content_digest`` (SHA-256 of the samples that are divided, whatever the name and the
         division), ``test_digest`` (SHA-256 of the test samples' numbers in the whole data set,
         ascending, as little-endian int64), what a training seed draws again (``redrawn``, see
-        ``splits.redrawn``), the ``skipped`` samples (see ``Samples``) and ``duplicates`` across
-        the parts (see ``duplicates``). For the training part, the number of samples ``per_class``
-        or with each label; for ``numbers`` the mean and standard deviation of each column.
+        ``splits.redrawn``), the ``skipped`` samples (see ``Samples``), ``duplicates`` across
+        the parts (see ``duplicates``) and how many were ``dropped``. For the training part, the
+        number of samples ``per_class`` or with each label; for ``numbers`` the mean and standard
+        deviation of each column.
 
     Raises:
         Absent, ValueError: As for ``load``.
@@ -113,6 +113,8 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
         "redrawn": splits.redrawn(pool, split),
         "skipped": list(pool.samples.skipped),
         "duplicates": duplicates.across(pool, split),
+        # Only where they are: the description of other studies stays as it was.
+        **({"dropped": dict(split.dropped)} if split.dropped else {}),
         **splits.describe(pool, split.train),
     }
 
@@ -131,13 +133,13 @@ def stored_shape(dataset: Knobs, *, target: str = "class") -> tuple[int, ...]:
     return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
 
 
-def table_levels(dataset: Knobs, *, target: str = "class") -> Mapping[str, tuple[str, ...] | None]:
-    """The columns of a table with their categories; see ``tables.Encoding``.
+def levels_of(dataset: Knobs, *, target: str = "class") -> Levels | None:
+    """The columns of a table; None for samples without columns.
 
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    return _table_levels(_key(dataset), target)
+    return _pool(_key(dataset), target).samples.levels
 
 
 def paths_of(dataset: Knobs) -> list[Path] | None:
@@ -186,18 +188,6 @@ def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
 
 
 @lru_cache(maxsize=4)
-def _table_levels(key: str, target: str) -> Mapping[str, tuple[str, ...] | None]:
-    from workbench.datasets import tables
-
-    dataset = json.loads(key)[1]
-    # The encoding depends on the options of a table alone, not on those of the split.
-    known = set(DATASETS["table"].options or ()) - {"target"}
-    options = {name: value for name, value in dataset.items() if name in known}
-    _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
-    return encoding.levels
-
-
-@lru_cache(maxsize=4)
 def _pool(key: str, target: str) -> Pool:
     """The samples from which a split is drawn."""
     from workbench.datasets import preprocessing
@@ -224,6 +214,8 @@ def _pool(key: str, target: str) -> Pool:
         )
     # With the defaults, so that a change of a default changes the digest as well.
     options = {**splits.DEFAULTS, **options}
+    if options.get("duplicates") == "keep":
+        del options["duplicates"]
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
     preprocessing.check(samples, options)
     # The digest depends on the content of the files, not on their location.

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from workbench.datasets.loading import stored_shape, table_levels
-from workbench.datasets.samples import Data
+from workbench import usercode
+from workbench.datasets.catalogue import entry_of
+from workbench.datasets.loading import levels_of, stored_shape
+from workbench.datasets.samples import Data, Levels
 from workbench.record.strategy import Knobs
 
 # Column of a table of images: each the content of an image file.
@@ -29,7 +31,7 @@ class Preparation:
         stored_shape: Of one image as it is read, before resizing; ``()`` for other samples.
         mean: Subtracted from the inputs: one number, or one per channel or feature.
         std: The divisor after that.
-        levels: Of a table, see ``tables.Encoding``; None for other samples.
+        levels: The columns of a table; None for samples without columns.
     """
 
     dataset: Knobs
@@ -38,13 +40,14 @@ class Preparation:
     stored_shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    levels: Mapping[str, tuple[str, ...] | None] | None
+    levels: Levels | None
 
     @property
     def columns(self) -> dict[str, str] | None:
         """The columns of a table of new samples with their types; None for an array of vectors.
 
-        Types are those of an MLflow signature: ``string``, ``double``, ``binary``.
+        Types are those of an MLflow signature: ``string``, ``binary``; ``any`` for numbers, because
+        MLflow refuses whole numbers where the signature says ``double``.
         """
         if self.kind == "text":
             return {self.dataset.get("text", "text"): "string"}
@@ -52,9 +55,14 @@ class Preparation:
             return {IMAGE: "binary"}
         if self.levels is None:
             return None
-        return {
-            name: "double" if known is None else "string" for name, known in self.levels.items()
-        }
+        return {name: "any" if known is None else "string" for name, known in self.levels.items()}
+
+    @property
+    def short_side(self) -> int:
+        """Pixels of the short side of an image before the middle is taken."""
+        stored, side = min(self.stored_shape[1:]), min(self.input_shape[1:])
+        # ``store_size`` keeps a margin around the middle; without it images are resized to fit.
+        return stored if "store_size" in self.dataset and stored > side else side
 
     @property
     def example(self) -> list[str | float]:
@@ -88,11 +96,8 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
         Absent, ValueError: The data set cannot be read any more.
     """
     stored: tuple[int, ...] = ()
-    levels = None
     if data.kind == "image":
         stored = stored_shape(dataset, target=target)
-    if dataset["name"] == "table":
-        levels = table_levels(dataset, target=target)
     return Preparation(
         dataset=dataset,
         kind=data.kind,
@@ -100,8 +105,18 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
         stored_shape=stored,
         mean=data.mean,
         std=data.std,
-        levels=levels,
+        levels=levels_of(dataset, target=target),
     )
+
+
+def without_paths(preparation: Preparation) -> Preparation:
+    """The same without the folders of this machine: of each path only the last name is kept."""
+    options = dict(preparation.dataset)
+    entry = entry_of(options["name"])
+    paths = () if entry is None else entry.paths_in(options)
+    if usercode.is_reference(options["name"]):
+        paths = (*paths, "name")
+    return replace(preparation, dataset=options | {key: Path(options[key]).name for key in paths})
 
 
 def _grey(shape: tuple[int, ...]) -> bytes:

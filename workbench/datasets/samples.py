@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The target of a sample: one of several classes, any number of labels, or numbers.
 TARGETS = ("class", "labels", "numbers")
+# For each column of a table, in order: its categories, or None for a column of numbers.
+Levels = Mapping[str, tuple[str, ...] | None]
 # Numbers of the parts in ``Samples.given``.
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -45,6 +47,8 @@ class Samples:
         names: A name for each sample (a file's name, a line); None uses the samples' numbers.
         skipped: Samples that could not be read and were skipped, each as ``NAME: REASON``.
         mapped: The file of the inputs, if they are a memory map.
+        levels: Of vectors from a table: its columns, so that new samples are read by their names.
+            Each category is an element of a vector, 0 or 1. None if the elements have no names.
     """
 
     kind: str
@@ -58,6 +62,7 @@ class Samples:
     names: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
     mapped: Mapped | None = None
+    levels: Levels | None = None
 
 
 class Inputs(Protocol):

@@ -41,4 +41,5 @@ def vectors(*, target: str, name: str) -> Samples:
         inputs=torch.from_numpy(bunch.data).float(),
         targets=targets.float().unsqueeze(1) if numeric else targets.long(),
         classes=("progression",) if numeric else tuple(map(str, bunch.target_names)),
+        levels=dict.fromkeys(map(str, bunch.feature_names)),
     )

@@ -5,9 +5,8 @@ Used by ``hub`` as well. ``preprocessing`` standardises the vectors by the train
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,45 +16,20 @@ from torch import Tensor
 from workbench.datasets.rows import columns, files, rows
 from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
-from workbench.datasets.samples import Samples
+from workbench.datasets.samples import Levels, Samples
 
 # A column with more distinct texts is an identifier or free text, not a category.
 MOST_LEVELS = 1000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """How rows become vectors.
-
-    Attributes:
-        levels: For each column, in order: its categories, or None for a column of numbers.
-    """
-
-    levels: Mapping[str, tuple[str, ...] | None]
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """The name of each element of a vector: ``age``, ``colour=red``."""
-        return tuple(
-            feature
-            for name, levels in self.levels.items()
-            for feature in ([name] if levels is None else [f"{name}={level}" for level in levels])
-        )
-
-
-def read(**options: Any) -> Samples:
-    """A table's rows as vectors ``float32 [N, F]``; the options are those of ``encoded``."""
-    return encoded(**options)[0]
-
-
-def encoded(
+def read(
     *,
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     categories: Sequence[str] = (),
     **options: Any,
-) -> tuple[Samples, Encoding]:
-    """A table's rows as vectors, and their encoding.
+) -> Samples:
+    """A table's rows as vectors ``float32 [N, F]``.
 
     A column is numeric if most of its values are numbers; a row with another value is bad. Every
     other column is categorical and one-hot encoded, with the levels of the whole file: levels do
@@ -81,8 +55,8 @@ def of_rows(
     features: Sequence[str] | None,
     drop: Sequence[str],
     categories: Sequence[str],
-) -> tuple[Samples, Encoding]:
-    """Rows as vectors; see ``encoded``."""
+) -> Samples:
+    """Rows as vectors; see ``read``."""
     columns.mark_bad_rows(table, options)
     chosen = _chosen(table, features, drop, options.columns)
     for name in categories:
@@ -90,30 +64,24 @@ def of_rows(
     numeric = [name for name in chosen if name not in categories and _is_numeric(table, name)]
     table = _parsed(table, {name: None if name in numeric else () for name in chosen})
     kept, skipped = table.kept(options.on_bad_input)
-    encoding = Encoding(
-        levels={
-            name: None if name in numeric else _levels(kept, name, is_category=name in categories)
-            for name in chosen
-        }
+    levels = {
+        name: None if name in numeric else _levels(kept, name, is_category=name in categories)
+        for name in chosen
+    }
+    samples = columns.samples_of(
+        kept, options, kind="vector", inputs=_vectors(kept, levels), skipped=skipped
     )
-    vectors = _vectors(kept, encoding)
-    return columns.samples_of(
-        kept, options, kind="vector", inputs=vectors, skipped=skipped
-    ), encoding
+    return replace(samples, levels=levels)
 
 
-def read_unlabelled(
-    path: Path, encoding: Encoding, *, delimiter: str | None = None
-) -> tuple[Tensor, tuple[str, ...]]:
-    """New rows as vectors of an encoding, and their names.
+def vectors_of(table: Rows, levels: Levels) -> Tensor:
+    """New rows as vectors ``float32 [N, F]``.
 
     Raises:
-        ValueError: A file or a column does not exist, or a value cannot be encoded.
+        ValueError: A column does not exist, or a value cannot be encoded.
     """
-    table = files.read(path, delimiter=delimiter)
-    table = _parsed(table, encoding.levels)
-    kept, _ = table.kept(None)
-    return _vectors(kept, encoding), kept.names
+    kept, _ = _parsed(table, levels, option=None).kept(None)
+    return _vectors(kept, levels)
 
 
 def _chosen(
@@ -149,16 +117,17 @@ def _is_numeric(table: Rows, name: str) -> bool:
     return int((~np.isnan(rows.numbers(column))).sum()) > 0.5 * present or not present
 
 
-def _parsed(table: Rows, levels: Mapping[str, tuple[str, ...] | None]) -> Rows:
+def _parsed(table: Rows, levels: Levels, *, option: str | None = "features") -> Rows:
     """Parse the numbers, and mark rows with a value that is missing, invalid or of unknown level.
 
     Args:
         table: All rows.
-        levels: See ``Encoding``; ``()`` allows any level.
+        levels: ``()`` allows any level.
+        option: See ``Rows.column``.
     """
     parsed = {}
     for name, known in levels.items():
-        column = table.column(name, option="features")
+        column = table.column(name, option=option)
         if known is None:
             parsed[name] = columns.mark_bad_numbers(table, name, column)
             continue
@@ -182,14 +151,14 @@ def _levels(kept: Rows, name: str, *, is_category: bool) -> tuple[str, ...]:
     return levels
 
 
-def _vectors(kept: Rows, encoding: Encoding) -> Tensor:
+def _vectors(kept: Rows, levels: Levels) -> Tensor:
     parts: list[Tensor] = []
-    for name, levels in encoding.levels.items():
+    for name, known in levels.items():
         column = kept.frame[name]
-        if levels is None:
+        if known is None:
             parts.append(torch.tensor(rows.numbers(column)).float().unsqueeze(1))
             continue
-        position = {level: number for number, level in enumerate(levels)}
+        position = {level: number for number, level in enumerate(known)}
         codes = torch.tensor([position[str(word)] for word in rows.words(column)])
-        parts.append(torch.nn.functional.one_hot(codes, len(levels)).float())
+        parts.append(torch.nn.functional.one_hot(codes, len(known)).float())
     return torch.cat(parts, dim=1)

@@ -31,42 +31,42 @@ def read(*, text: str, **options: Any) -> Samples:
 
 def of_rows(table: Rows, options: RowOptions, *, text: str) -> Samples:
     """Texts of rows; see ``read``."""
-    _mark_bad_texts(table, text)
+    _mark_bad_texts(table, text, option="text")
     columns.mark_bad_rows(table, options)
     kept, skipped = table.kept(options.on_bad_input)
     values = tuple(map(str, kept.frame[text].tolist()))
     return columns.samples_of(kept, options, kind="text", inputs=values, skipped=skipped)
 
 
-def read_unlabelled(
-    path: Path, *, text: str, delimiter: str | None = None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """New texts and their names: from a table's column, or the lines of a ``.txt`` file.
+def texts_of(table: Rows, text: str) -> tuple[str, ...]:
+    """The texts of new rows.
 
     Raises:
-        ValueError: The file or the column does not exist, or a text is missing.
+        ValueError: The column does not exist, or a text is missing.
     """
-    if path.suffix.lower() == ".txt":
-        return _lines(path)
-    table = files.read(path, delimiter=delimiter)
-    _mark_bad_texts(table, text)
+    _mark_bad_texts(table, text, option=None)
     kept, _ = table.kept(None)
-    return tuple(map(str, kept.frame[text].tolist())), kept.names
+    return tuple(map(str, kept.frame[text].tolist()))
 
 
-def _mark_bad_texts(table: Rows, text: Any) -> None:
+def _mark_bad_texts(table: Rows, text: Any, *, option: str | None) -> None:
     if not isinstance(text, str):
         raise ValueError("dataset.text must name one column; pairs of texts are not supported.")
-    column = table.column(text, option="text")
+    column = table.column(text, option=option)
     table.mark_bad(np.nonzero(rows.missing(column))[0], f"{text} is missing")
     for position, value in enumerate(column.tolist()):
         if not isinstance(value, str) and position not in table.problems:
             table.mark_bad([position], f"{text} is {str(value)[:40]}, not a text")
 
 
-def _lines(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    lines = formats.text_of(path).split("\n")
-    numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
+def lines(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Texts from the lines of a file, and their names.
+
+    Raises:
+        ValueError: The file contains no text.
+    """
+    every = formats.text_of(path).split("\n")
+    numbered = [(number, line.strip()) for number, line in enumerate(every, start=1)]
     kept = [(number, line) for number, line in numbered if line]
     if not kept:
         raise ValueError(f"{path} contains no text.")

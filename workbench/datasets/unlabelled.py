@@ -6,13 +6,14 @@ data set, which a ``Preparation`` remembers. Used by ``predict``.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeGuard
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -22,113 +23,111 @@ from workbench.datasets.preparation import IMAGE, Preparation
 from workbench.datasets.reading import readable_errors
 from workbench.datasets.rows import files as tablefiles
 from workbench.datasets.rows import formats, rows
+from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Inputs, Tensors, Texts
+from workbench.messages import listed
 from workbench.record.strategy import Knobs
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+New = Path | pd.DataFrame | np.ndarray
 _ARRAYS = (".npy", ".npz")
 
 
-@contextmanager
-def written(values: pd.DataFrame | np.ndarray, kind: str) -> Iterator[Path]:
-    """New samples in memory as a file that ``read_unlabelled`` reads, until the end of the block.
-
-    Args:
-        values: An array of vectors or images; or a table, whose column ``image`` holds the content
-            of image files (``bytes``) if the samples are images.
-        kind: Of the samples.
-
-    Raises:
-        ValueError: A table of images has no column ``image``.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        if isinstance(values, np.ndarray):
-            path = folder / "array.npy"
-            np.save(path, values)
-        elif kind == "image":
-            path = folder
-            if IMAGE not in values.columns:
-                raise ValueError(
-                    f"A table of images needs a column {IMAGE} with the content of image files; "
-                    f"its columns are {', '.join(map(str, values.columns))}."
-                )
-            for number, content in enumerate(values[IMAGE]):
-                # Images of a folder are read in the order of their names.
-                (folder / f"{number:09d}.png").write_bytes(content)
-        else:
-            path = folder / "table.parquet"
-            values.to_parquet(path, index=False)
-        yield path
-
-
-def read_unlabelled(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ...]]:
+def read_unlabelled(preparation: Preparation, data: New) -> tuple[Inputs, tuple[str, ...]]:
     """Read new samples, prepared like the trial's validation part, and their names.
 
     Args:
         preparation: That of the trial.
-        path: Texts: a table with the same text column, or a ``.txt`` file with one text a line.
-            Vectors: a table with the same feature columns, or an ``.npy`` or ``.npz`` file.
-            Images: a file, a folder, or an ``.npy`` or ``.npz`` file.
+        data: A path. Texts: a table with the same text column, or a ``.txt`` file with one text a
+            line. Vectors: a table with the same columns, or an ``.npy`` or ``.npz`` file. Images: a
+            file, a folder, or an ``.npy`` or ``.npz`` file. Or a table or an array in memory; a
+            table of images has a column ``image`` with the content of image files (``bytes``).
 
     Returns:
-        The inputs (``Texts`` for ``backbones.prepare``) and N names.
+        The inputs (``Texts`` for ``backbones.prepare``) and N names: those of files, lines or the
+        index of a table.
 
     Raises:
-        ValueError: The path does not exist, or its data do not fit the trial.
+        ValueError: The path does not exist, or the data do not fit the trial.
     """
-    if not path.exists():
-        raise ValueError(f"There is no file or folder {path}.")
-    with readable_errors(path):
+    if isinstance(data, Path) and not data.exists():
+        raise ValueError(f"There is no file or folder {data}.")
+    with readable_errors(_where(data)):
         if preparation.kind == "text":
-            return _texts(preparation.dataset, path)
-        if preparation.kind == "vector":
-            return _vectors(preparation, path)
-        return _images(preparation, path)
+            inputs, names = _texts(preparation.dataset, data)
+        elif preparation.kind == "vector":
+            inputs, names = _vectors(preparation, data)
+        else:
+            inputs, names = _images(preparation, data)
+    if isinstance(data, Path):
+        return inputs, names
+    return inputs, tuple(
+        map(str, data.index if isinstance(data, pd.DataFrame) else range(len(data)))
+    )
 
 
-def _texts(dataset: Knobs, path: Path) -> tuple[Inputs, tuple[str, ...]]:
-    column = dataset.get("text", "text")
-    values, names = texts.read_unlabelled(path, text=column, delimiter=dataset.get("delimiter"))
+def _where(data: New) -> str:
+    """What errors call the data."""
+    if isinstance(data, Path):
+        return str(data)
+    return "The frame" if isinstance(data, pd.DataFrame) else "The array"
+
+
+def _table(dataset: Knobs, data: New) -> Rows:
+    """A table, with the names of its rows for messages."""
+    if isinstance(data, Path):
+        return tablefiles.read(data, delimiter=dataset.get("delimiter"))
+    if not isinstance(data, pd.DataFrame):
+        raise ValueError("The array has no columns; give a table.")
+    names = [str(name) for name in data.columns]
+    if twins := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"The frame has several columns {twins[0]}.")
+    return Rows(
+        path=_where(data),
+        frame=data.set_axis(names, axis="columns").reset_index(drop=True),
+        names=tuple(f"row {label} of the frame" for label in data.index),
+    )
+
+
+def _texts(dataset: Knobs, data: New) -> tuple[Inputs, tuple[str, ...]]:
+    if isinstance(data, Path) and data.suffix.lower() == ".txt":
+        values, names = texts.lines(data)
+    else:
+        table = _table(dataset, data)
+        values, names = texts.texts_of(table, dataset.get("text", "text")), table.names
     return Texts(values), names
 
 
-def _vectors(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ...]]:
+def _vectors(preparation: Preparation, data: New) -> tuple[Inputs, tuple[str, ...]]:
     (width,) = preparation.input_shape
-    if path.suffix.lower() in _ARRAYS:
-        values, names = _array(path)
-    elif preparation.levels is not None:
-        encoding = tables.Encoding(levels=preparation.levels)
-        delimiter = preparation.dataset.get("delimiter")
-        values, names = tables.read_unlabelled(path, encoding, delimiter=delimiter)
+    if _is_array(data):
+        values, names = _array(data)
     else:
-        columns = tablefiles.read(path).frame.columns
-        if len(columns) != width:
+        table = _table(preparation.dataset, data)
+        levels = preparation.levels or dict.fromkeys(map(str, range(width)))
+        columns = list(map(str, table.frame.columns))
+        # Without names only positions can say which column is which: those of a table that has
+        # names of its own may be in any order.
+        if preparation.levels is None and columns != list(levels):
             raise ValueError(
-                f"{path} has {len(columns)} columns, but a sample of the trial has {width} numbers."
+                f"{table.path} has the columns {listed(columns, 50)}, but those of the trial have "
+                f"no names; give an array, or call the columns 0 to {width - 1} in their order in "
+                "training."
             )
-        encoding = tables.Encoding(levels=dict.fromkeys(map(str, columns)))
-        values, names = tables.read_unlabelled(path, encoding)
+        values, names = tables.vectors_of(table, levels), table.names
     if tuple(values.shape[1:]) != (width,):
         raise ValueError(
-            f"A sample in {path} has the shape {tuple(values.shape[1:])}, but one of the trial has "
-            f"{width} numbers."
+            f"{_where(data)} has samples of the shape {tuple(values.shape[1:])}, but one of the "
+            f"trial has {width} numbers."
         )
     _refuse_non_finite(values, names)
     mean, std = torch.tensor(preparation.mean), torch.tensor(preparation.std)
     return Tensors((values.float() - mean) / std), names
 
 
-def _images(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ...]]:
-    from workbench.datasets.image_folder import images_in
-    from workbench.datasets.images.decoding import EXTENSIONS
-    from workbench.datasets.images.loading import ImageOptions, decode
-
+def _images(preparation: Preparation, data: New) -> tuple[Inputs, tuple[str, ...]]:
     channels, height, width = preparation.stored_shape
-    if path.suffix.lower() in _ARRAYS:
-        images, names = _array(path)
+    if _is_array(data):
+        images, names = _array(data)
         # NumPy images often have the channels last; the trial's channels tell which axis it is.
         if images.ndim == 4 and images.shape[1] != channels and images.shape[3] == channels:
             images = images.permute(0, 3, 1, 2).contiguous()
@@ -136,31 +135,59 @@ def _images(preparation: Preparation, path: Path) -> tuple[Inputs, tuple[str, ..
             images = images.float()
             _refuse_non_finite(images, names)
     else:
-        files = images_in(path) if path.is_dir() else [path]
-        if not files:
-            raise ValueError(f"{path} has no images; images end in {', '.join(EXTENSIONS)}.")
-        base = path if path.is_dir() else path.parent
-        names = tuple(file.relative_to(base).as_posix() for file in files)
-        images = decode(
-            files,
-            names,
-            where=str(path),
-            channels=channels,
-            form=ImageOptions(
-                # The trial's images are not square only if all had one size, which was kept.
-                store_size=height if height == width else None,
-                image_size=min(height, width),
-            ),
-        ).images
+        images, names = _decoded(preparation, data)
     if tuple(images.shape[1:]) != (channels, height, width):
         raise ValueError(
-            f"An image in {path} has the shape {tuple(images.shape[1:])}, but the trial was "
+            f"{_where(data)} has images of the shape {tuple(images.shape[1:])}, but the trial was "
             f"trained on images of {(channels, height, width)} (channels, height, width)."
         )
     inputs = preprocessing.images_like(
         images, mean=preparation.mean, std=preparation.std, options=preparation.dataset
     )
     return inputs, names
+
+
+def _decoded(preparation: Preparation, data: New) -> tuple[Tensor, tuple[str, ...]]:
+    """Image files, or the content of image files in a table."""
+    from workbench.datasets.image_folder import images_in
+    from workbench.datasets.images.decoding import EXTENSIONS, Source
+    from workbench.datasets.images.loading import ImageOptions, decode
+
+    channels, height, width = preparation.stored_shape
+    sources: Sequence[Source]
+    content = None
+    if isinstance(data, Path):
+        sources = files = images_in(data) if data.is_dir() else [data]
+        if not files:
+            raise ValueError(f"{data} has no images; images end in {', '.join(EXTENSIONS)}.")
+        base = data if data.is_dir() else data.parent
+        names = tuple(file.relative_to(base).as_posix() for file in files)
+    else:
+        table = _table(preparation.dataset, data)
+        names, column = table.names, table.column(IMAGE, option=None)
+        for name, image in zip(names, column, strict=True):
+            if not isinstance(image, bytes):
+                raise ValueError(
+                    f"{name}: the column {IMAGE} holds the content of image files (bytes), not "
+                    f"{type(image).__name__}."
+                )
+        sources = [partial(bytes, image) for image in column]
+        content = hashlib.sha256(
+            b"".join(hashlib.sha256(one).digest() for one in column)
+        ).hexdigest()
+    images = decode(
+        sources,
+        names,
+        where=_where(data),
+        content=content,
+        channels=channels,
+        form=ImageOptions(
+            # The trial's images are not square only if all had one size, which was kept.
+            store_size=height if height == width else None,
+            image_size=min(height, width),
+        ),
+    ).images
+    return images, names
 
 
 def labels_of(
@@ -181,9 +208,13 @@ def labels_of(
     Returns:
         Labels ``int64 [N]``, or numbers ``float32 [N, 1]``.
     """
-    own = dataset.get("path")
-    if isinstance(own, str) and Path(own).resolve() in (path.resolve(), *path.resolve().parents):
-        # The study's own data: their test part is measured once, by the confirmation.
+    own, places = dataset.get("path"), (path.resolve(), *path.resolve().parents)
+    # The study's own data: their test part is measured once, by the confirmation. An exported model
+    # knows only the last name of their path.
+    if isinstance(own, str) and any(
+        place == Path(own).resolve() if Path(own).is_absolute() else place.name == own
+        for place in places
+    ):
         return None
     column = dataset.get("target", dataset.get("label"))
     if path.is_dir() and column is None:
@@ -204,22 +235,32 @@ def labels_of(
     return torch.tensor([known[str(word)] for word in words])
 
 
-def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:
+def _is_array(data: New) -> TypeGuard[Path | np.ndarray]:
+    if isinstance(data, Path):
+        return data.suffix.lower() in _ARRAYS
+    return isinstance(data, np.ndarray)
+
+
+def _array(data: Path | np.ndarray) -> tuple[Tensor, tuple[str, ...]]:
     """An array's samples: the file's only array, or the one called x or inputs."""
-    found = arrays.load(path)
-    named = [name for name in ("x", "inputs", *found) if name in found]
-    if len(found) != 1 and named[:1] not in (["x"], ["inputs"]):
-        names = ", ".join(found) or "none"
-        raise ValueError(f"{path} must have an array x or inputs; its arrays are {names}.")
-    values = found[named[0]]
+    if isinstance(data, Path):
+        found = arrays.load(data)
+        named = [name for name in ("x", "inputs", *found) if name in found]
+        if len(found) != 1 and named[:1] not in (["x"], ["inputs"]):
+            names = ", ".join(found) or "none"
+            raise ValueError(f"{data} must have an array x or inputs; its arrays are {names}.")
+        values = found[named[0]]
+    else:
+        values = data
     if values.dtype.kind not in "biuf" or values.ndim < 2:
         raise ValueError(
-            f"{path} has {values.dtype} {list(values.shape)}; expected numbers [N, ...]."
+            f"{_where(data)} has {values.dtype} {list(values.shape)}; expected numbers [N, ...]."
         )
     if values.dtype != np.uint8:
         with np.errstate(over="ignore"):  # infinite values are refused below
             values = values.astype(np.float32)
-    return tensor_of(values), tuple(f"{path.name}:{number}" for number in range(len(values)))
+    row = f"{data.name}:{{}}" if isinstance(data, Path) else "row {} of the array"
+    return tensor_of(values), tuple(row.format(number) for number in range(len(values)))
 
 
 def _refuse_non_finite(values: Tensor, names: tuple[str, ...]) -> None:

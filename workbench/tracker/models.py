@@ -45,15 +45,23 @@ class ModelClient:
         """Identifies the model that a trial kept; None without one that can be loaded alone."""
         if not (directory.weights.exists() and directory.weights_description.exists()):
             return None
-        # Descriptions of older versions do not say how new samples are prepared.
+        # One of an earlier version, which does not say how new samples are prepared.
         if "preparation" not in json.loads(directory.weights_description.read_text()):
             return None
         return sha256_of(directory.weights_description)[:16]
 
     def is_there(self, run: Run, model_id: str) -> bool:
-        """Whether a model has its files, without asking MLflow."""
+        """Whether MLflow has a model, which nobody has deleted, and its files."""
         study = self._store.folder_of(run.artifacts).parents[1]
-        return (study / "models" / model_id / "artifacts" / "MLmodel").is_file()
+        if not (study / "models" / model_id / "artifacts" / "MLmodel").is_file():
+            return False
+        try:
+            self._client.get_logged_model(model_id)
+        except self._mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
 
     def replace(self, run: Run, experiment: str, directory: TrialDirectory) -> str:
         """Write the model of a trial, in place of whatever a crash or an earlier one has left.
@@ -147,28 +155,24 @@ class ModelClient:
         self, model: Any, description: Mapping[str, Any], weights: Path
     ) -> Mapping[str, Any]:
         """The small files of a model, by name. YAML, as MLflow reads it, includes JSON."""
-        example: Any
-        if description["columns"] is None:
-            shape = [-1, *description["preparation"]["input_shape"]]
-            spec = {"dtype": "float32", "shape": shape}
-            inputs: list[dict[str, Any]] = [{"type": "tensor", "tensor-spec": spec}]
-            example = [description["example"]]
-            info, request = {"type": "ndarray"}, {"inputs": example}
+        if (columns := description["columns"]) is None:
+            # No tensor: of a frame MLflow would pass on the values alone, in any order. The loader
+            # sees the columns of a frame, and an array as a frame with the columns 0, 1, ...
+            names: list[Any] = [*range(len(description["example"]))]
+            inputs: list[dict[str, Any]] = [{"type": "any", "required": True} for _ in names]
         else:
+            names = [*columns]
             inputs = [
-                {"type": kind, "name": name, "required": True}
-                for name, kind in description["columns"].items()
+                {"type": kind, "name": name, "required": True} for name, kind in columns.items()
             ]
-            example = {"columns": [*description["columns"]], "data": [description["example"]]}
-            info = {"type": "dataframe", "pandas_orient": "split"}
-            request = {"dataframe_split": example}
+        example = {"columns": names, "data": [description["example"]]}
         outputs = [
             {"type": kind, "name": name, "required": True}
             for name, kind in description["outputs"].items()
         ]
         return {
             _EXAMPLE: example,
-            _REQUEST: request,
+            _REQUEST: {"dataframe_split": example},
             "MLmodel": {
                 "flavors": {
                     "python_function": {
@@ -182,7 +186,8 @@ class ModelClient:
                     "params": None,
                 },
                 "saved_input_example_info": {
-                    **info,
+                    "type": "dataframe",
+                    "pandas_orient": "split",
                     "artifact_path": _EXAMPLE,
                     "serving_input_path": _REQUEST,
                 },

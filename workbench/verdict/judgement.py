@@ -272,6 +272,9 @@ class Verdict:
     look: str | None = None
     fresh: int | None = None
 
+    def __repr__(self) -> str:
+        return f"{self.heading}: {self.headline}"
+
     def _repr_html_(self) -> str:
         """For a notebook."""
         text = (escape(part) for part in (self.heading, self.headline, self.claim))

@@ -83,7 +83,7 @@ def read(
         samples = texts.of_rows(rows, options, text=inputs[0])
     else:
         rows = _rows(data, [*options.columns, *inputs, *drop])
-        samples, _ = tables.of_rows(
+        samples = tables.of_rows(
             rows,
             options,
             features=inputs if features else None,

@@ -52,8 +52,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.names)
 
-    def column(self, name: str, *, option: str) -> pd.Series[Any]:
+    def column(self, name: str, *, option: str | None) -> pd.Series[Any]:
         """A column by its name.
+
+        Args:
+            name: Of the column.
+            option: Of the data set in a study file that names it; None for new data.
 
         Raises:
             ValueError: It does not exist; the message lists the columns.
@@ -64,9 +68,10 @@ class Rows:
         hint = did_you_mean(name, columns) or f"; its columns are {listed(columns, 50)}."
         if len(columns) == 1 and ";" in columns[0]:
             hint = '; its header has semicolons: set dataset.delimiter: ";"'
-        raise ValueError(
-            f"dataset.{option} names the column {name}, which {self.path} does not have{hint}"
-        )
+        lacking = f"{self.path} has no column {name}"
+        if option is not None:
+            lacking = f"dataset.{option} names the column {name}, which {self.path} does not have"
+        raise ValueError(f"{lacking}{hint}")
 
     def mark_bad(self, positions: Iterable[int], reason: str) -> None:
         """Mark rows as unusable, with the reason; the first reason counts."""
@@ -87,10 +92,11 @@ class Rows:
         if left_out and on_bad_input != "skip":
             many = len(left_out)
             shown = "" if many <= _SHOWN else f" The first {_SHOWN} of {many}:"
+            fix = "Fix them" if many > 1 else "Fix it"
             way_out = ", or ignore such rows with dataset.on_bad_input: skip"
             raise ValueError(
                 f"{self.path} has {many} bad row{'s' * (many > 1)}.{shown} "
-                f"{'; '.join(left_out[:_SHOWN])}. Fix the file{way_out if on_bad_input else ''}."
+                f"{'; '.join(left_out[:_SHOWN])}. {fix}{way_out if on_bad_input else ''}."
             )
         positions = [p for p in range(len(self)) if p not in self.problems]
         if not positions:

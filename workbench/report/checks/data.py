@@ -8,7 +8,7 @@ from typing import TypeVar
 from workbench.report.checks import Answer, Check, ask
 from workbench.report.percent import plain
 from workbench.tracker.stored_study import Data, StoredStudy
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, listed
 
 UNEQUAL = 3.0  # samples of the largest class over those of the smallest
 _EXAMPLES = 3
@@ -60,7 +60,10 @@ def duplicates(study: StoredStudy) -> Answer:
             f"{counted(shared.count, 'sample')} of {second}, also in {first}{where}{shown}"
         )
     if not sentences:
-        return Answer("ok", "No.")
+        counts = study.data.dropped.items()
+        dropped = [f"{counted(count, 'sample')} of {part}" for part, count in counts if count]
+        more = f" Left out: {listed(dropped)}, which a later part has too." if dropped else ""
+        return Answer("ok", f"No.{more}")
     return Answer(
         "note",
         f"{'; '.join(sentences)}. A value measured on such samples shows how well they were"
