@@ -180,6 +180,7 @@ class RayWorker:
         self, agent: Any, token: Path, secret: str, environment: Mapping[str, str]
     ) -> None:
         self.directory: TrialDirectory | None = None
+        self.since = time.monotonic()
         self.ready = False
         self._shared = True
         self._agent = agent

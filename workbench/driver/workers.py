@@ -72,9 +72,11 @@ class Worker(Protocol):
 
     Attributes:
         directory: The trial that it has; None if it has none.
+        since: When it got the trial or last sent a message, by the monotonic clock.
     """
 
     directory: TrialDirectory | None
+    since: float
 
     @property
     def ready(self) -> bool:
@@ -155,6 +157,7 @@ class WorkerPool(ABC, Generic[W]):
                 continue
             for worker in self._wait([w for w in self._pool if w in busy or not w.ready]):
                 self._receive(driver, worker)
+            self._end_stalled(driver)
             driver.idle()
         if self._held is not None:
             driver.lost(self._held, "stopped")
@@ -181,6 +184,7 @@ class WorkerPool(ABC, Generic[W]):
                 return False
             if free is not None:
                 free.run(self._held)
+                free.since = time.monotonic()
                 self._held = None
             elif all(worker.ready for worker in self._pool):
                 self._pool.append(self._add())
@@ -194,6 +198,7 @@ class WorkerPool(ABC, Generic[W]):
         except WorkerEnded as ended:
             self._lose(driver, worker, str(ended))
             return
+        worker.since = time.monotonic()
         if directory is None:
             return
         if "epoch" in message:
@@ -202,6 +207,14 @@ class WorkerPool(ABC, Generic[W]):
             return
         worker.directory = None
         _deliver(driver, directory, message)
+
+    def _end_stalled(self, driver: Driver) -> None:
+        limit = self._resources.stall_timeout
+        if limit is None:
+            return
+        for worker in [w for w in self._pool if w.directory is not None]:
+            if time.monotonic() - worker.since > limit:
+                self._lose(driver, worker, f"stalled: no report for {limit:g} s")
 
     def _lose(self, driver: Driver, worker: W, reason: str) -> None:
         self._remove(worker)
@@ -264,6 +277,7 @@ class LocalWorker:
         self.process = process
         self.place = place
         self.directory: TrialDirectory | None = None
+        self.since = time.monotonic()
         self.send, self.receive = process.send, process.receive
         self.ended, self.kill = process.ended, process.kill
 
