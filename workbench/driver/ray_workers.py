@@ -87,6 +87,8 @@ class RayWorkers(WorkerPool["RayWorker"]):
         logs: Folder in the home for the output of the processes.
     """
 
+    local = False
+
     def __init__(self, count: int | None, logs: Path) -> None:
         super().__init__()
         self._given = count

@@ -38,6 +38,8 @@ def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> Non
 class InlineWorkers:
     """Runs trials one after another in this process, for debugging."""
 
+    local = True
+
     def count(self, resources: Resources) -> int:
         """One trial at a time."""
         return 1
@@ -107,6 +109,8 @@ W = TypeVar("W", bound=Worker)
 
 class WorkerPool(ABC, Generic[W]):
     """Runs trials in workers that each have one at a time, and stay for the next one."""
+
+    local = True
 
     def __init__(self) -> None:
         self._pool: list[W] = []
