@@ -6,6 +6,7 @@ samples was kept with the weights.
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import closing
 from dataclasses import replace
@@ -60,7 +61,7 @@ def load_trial(trial: TrialDetails) -> KeptModel:
             raise _no_weights(trial)
         trial_run.require_planned_code(plan.code)
         found = kept.read_description(directory.weights_description)
-        description = found or _described_again(spec)
+        description = found or _described_again(directory, spec)
     # With the current paths of files in the home.
     description = replace(description, backbone=plan.backbone, task=plan.task, code=plan.code)
     own_task = usercode.is_reference(plan.task["name"])
@@ -74,12 +75,13 @@ def load_trial(trial: TrialDetails) -> KeptModel:
     )
 
 
-def _described_again(spec: TrialSpec) -> Description:
-    """The description of weights that an older version kept without: from the data set."""
+def _described_again(directory: TrialDirectory, spec: TrialSpec) -> Description:
+    """The description of weights whose own, of an older version, lacks how data are prepared."""
+    own = json.loads(directory.weights_description.read_text())
     data = data_of(spec)
     target = tasks.target_of(spec.plan.task)
     preparation = preparation_of(spec.plan.dataset, data, target=target)
-    return kept.describe(spec, data, preparation, epoch=0, value=0.0, sha256="")
+    return kept.describe(spec, data, preparation, epoch=own["epoch"], value=own["value"], sha256="")
 
 
 def predict(home: Path, run: str, path: Path) -> Predictions:
