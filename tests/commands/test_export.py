@@ -29,8 +29,8 @@ from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
 from workbench.commands import onnx_export
-from workbench.commands.kept_model import Unusable
 from workbench.commands.run import run_study
+from workbench.commands.saved_model import Unusable
 from workbench.driver.workers import InlineWorkers
 
 TABLE = """\

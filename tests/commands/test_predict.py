@@ -20,10 +20,10 @@ from workbench.cli.app import app
 from workbench.commands import browse
 from workbench.commands.browse import Unknown
 from workbench.commands.confirm import confirm_study
-from workbench.commands.kept_model import Unusable
 from workbench.commands.predict import find, predict
 from workbench.commands.predictions import Predictions, table
 from workbench.commands.run import run_study
+from workbench.commands.saved_model import Unusable
 from workbench.driver.workers import InlineWorkers
 from workbench.record import TrialDirectory
 

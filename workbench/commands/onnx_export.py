@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from workbench.commands.kept_model import KeptModel, Unusable
+from workbench.commands.saved_model import SavedModel, Unusable
 from workbench.messages import first_line
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def require_libraries() -> None:
         raise Unusable("ONNX needs libraries: pip install onnx onnxscript onnxruntime")
 
 
-def save(model: KeptModel, folder: Path) -> None:
+def save(model: SavedModel, folder: Path) -> None:
     """Write ``model.onnx`` and compare its outputs with those of the model.
 
     Its inputs are prepared as in training: ``input``, or the tokens by their names; the number of
@@ -88,7 +88,7 @@ class _Positional(nn.Module):
         return outputs
 
 
-def _batch(model: KeptModel) -> Batch:
+def _batch(model: SavedModel) -> Batch:
     """Two made-up samples."""
     prepared = model.description.preparation
     if prepared.kind == "text":

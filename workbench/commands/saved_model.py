@@ -24,9 +24,9 @@ from workbench.engine.devices import choose_device
 from workbench.record import Role
 from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
-from workbench.trial import kept
 from workbench.trial import run as trial_run
-from workbench.trial.kept import Description
+from workbench.trial import saved_weights
+from workbench.trial.saved_weights import Description
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch, Inputs
@@ -40,7 +40,7 @@ class Unusable(ValueError):
     """The trial, its weights or the data cannot be used; the message says which, and why."""
 
 
-class KeptModel(nn.Module):
+class SavedModel(nn.Module):
     """A fine-tuned model in evaluation mode, ready to predict.
 
     As a module it takes batches as ``read`` prepares them, and returns outputs ``[N, O]``.
@@ -174,22 +174,24 @@ def _targets(description: Description) -> Tensor | None:
     return torch.stack([mean - std, mean + std])
 
 
-def load_folder(folder: Path) -> KeptModel:
+def load_folder(folder: Path) -> SavedModel:
     """The model in a folder of MLflow's or of ``workbench export``.
 
     Raises:
-        Unusable: The folder has no model; or see ``KeptModel``.
+        Unusable: The folder has no model; or see ``SavedModel``.
     """
     description = None
     with explained():
         if (folder / DESCRIPTION).is_file():
-            description = kept.read_description(folder / DESCRIPTION)
+            description = saved_weights.read_description(folder / DESCRIPTION)
         if description is None:
             raise Unusable(
                 f"{folder} has no {DESCRIPTION} that this version can read, so it holds no model "
                 "of `workbench export`."
             )
-        weights: Mapping[str, Tensor] = kept.read_checked(folder / WEIGHTS, folder / DESCRIPTION)
+        weights: Mapping[str, Tensor] = saved_weights.read_checked(
+            folder / WEIGHTS, folder / DESCRIPTION
+        )
     role = "" if description.role == Role.SEARCH else f"{description.role}/"
     name = f"{description.study}/{role}{description.trial}"
     description = _in_folder(description, folder.absolute())
@@ -199,7 +201,7 @@ def load_folder(folder: Path) -> KeptModel:
         with explained():
             # In a file tensors may have the names of older versions, which transformers translates.
             weights = transformers_models.pretrained(source="hub", model=backbone["name"]).tensors
-    return KeptModel(name, description, weights)
+    return SavedModel(name, description, weights)
 
 
 def _in_folder(description: Description, folder: Path) -> Description:
