@@ -10,16 +10,13 @@ from workbench.backbones import image_processors, tokenizers, transformers_model
 from workbench.commands import onnx_export
 from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
-from workbench.commands.saved_model import (
-    IN_FOLDER,
-    SavedModel,
-    explained,
-)
+from workbench.commands.saved_model import IN_FOLDER, SavedModel, explained
 from workbench.datasets.preparation import without_paths
 from workbench.record import TrialDirectory
 from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 
+# Folder of a user's own Python files.
 CODE = "code"
 
 

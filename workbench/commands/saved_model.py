@@ -19,7 +19,7 @@ from workbench.commands.predictions import Predictions, table
 from workbench.datasets.preparation import Preparation
 from workbench.datasets.samples import Data, Part
 from workbench.datasets.unlabelled import New, labels_of, read_unlabelled
-from workbench.engine import inference
+from workbench.engine import batches, inference
 from workbench.engine.devices import choose_device
 from workbench.record import Role
 from workbench.record.strategy import Knobs
@@ -43,7 +43,7 @@ class Unusable(ValueError):
 class SavedModel(nn.Module):
     """A fine-tuned model in evaluation mode, ready to predict.
 
-    As a module it takes batches as ``read`` prepares them, and returns outputs ``[N, O]``.
+    As a module it takes what ``read`` has prepared, or a batch of it; it returns ``[N, O]``.
 
     Attributes:
         name: ``STUDY/STRATEGY/NUMBER``, or with its role.
@@ -93,10 +93,16 @@ class SavedModel(nn.Module):
         self.to(self.device)
         self.eval()
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Outputs of a batch on ``device``."""
-        outputs: Tensor = self.network(batch)
+    def forward(self, batch: Batch | Inputs) -> Tensor:
+        """Outputs ``[B, O]`` on ``device``, of a batch or of all that ``read`` has prepared."""
+        if not isinstance(batch, Tensor | dict):
+            batch = batch[torch.arange(len(batch))]
+        outputs: Tensor = self.network(batches.to_device(batch, self.device))
         return outputs
+
+    def extra_repr(self) -> str:
+        """For ``print``."""
+        return f"{self.name} on {self.device}"
 
     @property
     def classes(self) -> tuple[str, ...]:
