@@ -45,6 +45,7 @@ OWNERS: dict[str, set[str]] = {
     "mlflow": {"tracker"},
     "matplotlib": {"cli", "plotting", "report"},
     "peft": {"engine"},
+    "ray": {"driver"},
 }
 
 
@@ -123,7 +124,7 @@ PRIVATE = {
     "workbench.backbones.stages.torch_internals": {"torch.utils._pytree"},
     "workbench.datasets.hub.images": {"_fingerprint"},
     "workbench.study.search": {"_trial_id"},
-    "workbench.study.search.memory": {"_trial_id", "optuna.storages._rdb.models"},
+    "workbench.study.search.write_through": {"_trial_id", "optuna.storages._rdb.models"},
     "workbench.study.search.samplers": {"_storage"},
     "workbench.tracker.connection": {"_get_latest_schema_revision"},
 }

@@ -97,6 +97,7 @@ NAMES: dict[str, Iterable[str]] = {
     "pruner": [*PRUNERS, *(o for options in PRUNERS.values() for o in options)],
     "key of objective": schema.ObjectiveKnobs.model_fields,
     "key of confirm": schema.Confirm.model_fields,
+    "key of resources": schema.ResourceKnobs.model_fields,
     "key of across": schema.Across.model_fields,
     "key of a range": [*schema.Range.model_fields, *schema.Choices.model_fields],
 }
@@ -104,7 +105,7 @@ NAMES: dict[str, Iterable[str]] = {
 
 def test_the_pages_have_studies_and_pieces_of_studies_and_no_other_yaml() -> None:
     kinds = re.findall(r"^```(yaml.*)$", ALL, re.M)
-    assert set(kinds) == {"yaml", "yaml fragment", "yaml lines", "yaml recipe"}
+    assert set(kinds) == {"yaml", "yaml fragment", "yaml lines", "yaml manifest", "yaml recipe"}
     assert len(WHOLE) >= 5 and len(FRAGMENTS) >= 2 and LINES and RECIPES
 
 

@@ -179,7 +179,7 @@ def test_another_option_of_ones_own_training_makes_another_study(
     tmp_path: Path, stored: Path
 ) -> None:
     run_study(options(tmp_path), [], stored, InlineWorkers(), Unseen())
-    with pytest.raises(Changed, match=r"plan\.trial_options\.rho: was 0\.1, is 0\.2"):
+    with pytest.raises(Changed, match=r"recipe\.trial\.rho: was 0\.1, is 0\.2"):
         run_study(
             options(tmp_path, ("rho: 0.1", "rho: 0.2")), [], stored, InlineWorkers(), Unseen()
         )

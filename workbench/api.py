@@ -148,14 +148,16 @@ class Study(Printed):
         *,
         workers: int | None = None,
         inline: bool = False,
+        on: str | None = None,
         wait: bool = False,
         retry_failed: bool = False,
     ) -> Outcome:
         """Search what is missing; stop it with Ctrl-C or the notebook's stop, and call it again.
 
         Args:
-            workers: Local processes; one for each core by default.
+            workers: Processes; by default as many as the machine or cluster has room for.
             inline: Run trials in this process, for debugging.
+            on: ``ray`` or ``ray://HOST:PORT``: run trials on a Ray cluster.
             wait: If another process is running this study, wait for it.
             retry_failed: Run failed trials again, except those that diverged.
 
@@ -165,7 +167,7 @@ class Study(Printed):
         """
         _check_count("workers", workers)
         file, overrides = self._source()
-        with terminal.started_workers(self.home, workers, inline) as started:
+        with terminal.started_workers(self.home, workers, inline, on) as started:
             return run_study(
                 file,
                 overrides,
@@ -183,6 +185,7 @@ class Study(Printed):
         fresh: int | None = None,
         workers: int | None = None,
         inline: bool = False,
+        on: str | None = None,
         wait: bool = False,
     ) -> Outcome:
         """Select on fresh seeds, then test what was selected once, on the test split.
@@ -193,6 +196,7 @@ class Study(Printed):
             fresh: The second look: so many more seeds for every configuration.
             workers: As for ``run``.
             inline: As for ``run``.
+            on: As for ``run``.
             wait: As for ``run``.
 
         Raises:
@@ -209,7 +213,7 @@ class Study(Printed):
             return yes
 
         file, overrides = self._source()
-        with terminal.started_workers(self.home, workers, inline) as started:
+        with terminal.started_workers(self.home, workers, inline, on) as started:
             return confirm_study(
                 # Of a study that was opened by its name, that one alone.
                 self.names[0] if self._file is None and len(self.names) == 1 else file,
@@ -219,16 +223,18 @@ class Study(Printed):
                 terminal.watcher(),
                 wait=wait,
                 agree=agree,
-                at_once=terminal.worker_count(workers, inline),
                 fresh=fresh,
             )
 
-    def write_report(self, out: PathOrText | None = None, *, venue: str = "neurips") -> Written:
+    def write_report(
+        self, out: PathOrText | None = None, *, venue: str = "neurips", percent: bool = False
+    ) -> Written:
         """Write page, tables, figures and data; see ``commands.report.write``.
 
         Args:
             out: The folder; ``reports/NAME`` of the home by default.
             venue: Width and fonts of figures: ``neurips``, ``icml``, ``iclr``, ...
+            percent: Whether page and paper have shares, such as accuracy, in percent.
 
         Raises:
             Unready: The study has not been run.
@@ -239,7 +245,7 @@ class Study(Printed):
         folder = None if out is None else _path("out", out)
         self._require_run()
         whole = record.experiment_of(self.names[0]) if len(self.names) > 1 else self.name
-        return across.write_report(whole, self.home, folder, venue)
+        return across.write_report(whole, self.home, folder, venue, percent=percent)
 
     def trials(self) -> pd.DataFrame:
         """The trials of the search, a row each; docs/python.md describes the columns."""

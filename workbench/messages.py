@@ -21,6 +21,17 @@ _ALIASES = {
     "val_loss": "validation/loss",
     "val_acc": "validation/accuracy",
     "acc": "validation/accuracy",
+    "accuracy": "validation/accuracy",
+    "test/accuracy": "validation/accuracy",
+    "test/loss": "validation/loss",
+    "flip": "random_horizontal_flip",
+    "horizontal_flip": "random_horizontal_flip",
+    "crop": "random_crop",
+    "gpu": "cuda",
+    "pretrained": "weights",
+    "min": "minimize",
+    "max": "maximize",
+    "n_trials": "trials_per_strategy",
 }
 
 
@@ -30,7 +41,13 @@ def nearest(written: object, valid: Iterable[object], cutoff: float = 0.6) -> st
     word = str(written).lower()
     if _ALIASES.get(word) in names:
         return names[_ALIASES[word]]
-    matches = difflib.get_close_matches(word, list(names), n=1, cutoff=cutoff)
+    # val stands for validation, unless another name begins with it too.
+    begun = [name for name in names if len(word) > 2 and name.startswith(word)]
+    matches = (
+        begun
+        if len(begun) == 1
+        else difflib.get_close_matches(word, list(names), n=1, cutoff=cutoff)
+    )
     return names[matches[0]] if matches else None
 
 

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
@@ -105,6 +106,23 @@ def test_a_freeze_depth_deeper_than_the_backbone_is_refused_with_its_line(
     assert f"{file}:10: compare.freeze_depth" in errors
     assert "deeper than the backbone, which has 2 stages" in errors
     assert not list(home.glob("mlruns/studies/*"))
+
+
+def test_problems_of_data_backbone_and_device_are_told_together(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(
+        ("validation: 40, test: 40", "validation: 400, test: 40"),
+        ("hidden: [8, 8]}", "hidden: [8, 8], weights: none.pth}"),
+        ("  batch_size", "  device: cuda\n  batch_size"),
+    )
+    code, _, errors = call("check", file, "--home", home)
+    assert code == 2
+    told = [line.partition(": found ")[0] for line in errors.splitlines()]
+    keys = ["4: recipe.dataset", "5: recipe.backbone.weights", "7: recipe.device"]
+    if torch.cuda.is_available():
+        keys.pop()
+    assert told == [f"{file}:{key}" for key in keys], "each once, although four strategies have it"
 
 
 def test_two_levels_that_freeze_the_same_are_refused(write_study: Write, home: Path) -> None:

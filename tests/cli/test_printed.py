@@ -18,6 +18,7 @@ from workbench.commands import browse, verdict
 from workbench.commands.check import check_file
 from workbench.commands.confirmation_progress import ConfirmationProgress
 from workbench.commands.outcomes import Outcome
+from workbench.commands.summaries import VerdictSummary
 from workbench.driver import GroupProgress
 from workbench.record import State
 from workbench.study.confirm.offer import Offer
@@ -408,8 +409,14 @@ def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
         "SD of paired differences 0.0101, pooled over all pairs of chosen configurations, with its "
         "90 % interval)",
         "matters a difference of 0.02 in test/accuracy",
-        "runs 30, each tested once on 40 samples; about 3.3 min, 2 at a time",
+        "runs 30, each tested once on 40 samples; about 6.7 min, 2 at a time (estimated from the "
+        "runs of the selection)",
     ]
+
+
+def test_an_offer_does_not_promise_seconds(paper: Paper, offer: Offer) -> None:
+    printed.offer(paper.console, replace(offer, seconds=6.0, workers=1))
+    assert "on 40 samples; less than 60 s (estimated" in paper.text
 
 
 def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
@@ -513,6 +520,18 @@ def test_a_confirmation_says_where_it_stands_and_no_value(
     printed.confirmed(paper.console, found)
     assert paper.lines[1:3] == [row, told]
     assert paper.lines[-1] == last
+
+
+def test_only_a_finished_confirmation_says_a_verdict(paper: Paper) -> None:
+    given = VerdictSummary(
+        word="winner", heading="WINNER", leader="sgd", seeds=7, protocol="", headline="sgd is best."
+    )
+    printed.confirmed(paper.console, replace(confirmed(ARM), verdict=given))
+    assert paper.lines[-2:] == ["WINNER sgd is best.", NEXT_REPORT]
+    # A second look that was stopped: the first one's verdict stands, and is not news.
+    stopped = replace(confirmed(replace(ARM, complete=2), signal=2), verdict=given)
+    printed.confirmed(paper.console, stopped)
+    assert paper.text.count("WINNER") == 1
 
 
 def test_a_confirmation_that_mlflow_missed_is_told_how_to_be_sent(paper: Paper) -> None:

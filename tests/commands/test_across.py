@@ -77,6 +77,19 @@ def test_a_finished_file_has_nothing_to_do(finished: tuple[Path, Path]) -> None:
     assert "tables@cancer: " in alone and "tables@wine" not in alone
 
 
+def test_confirm_ends_with_each_study_s_verdict_as_its_report_says_it(
+    finished: tuple[Path, Path],
+) -> None:
+    home, file = finished
+    output = works("confirm", file, "--home", home, "--inline")
+    for study in STUDIES:
+        assert call("report", study, "--home", home)[0] == 3, "the verdict answers nothing"
+        content = json.loads((home / "reports" / study / "report.json").read_text())
+        verdict = content["verdict"]
+        assert verdict["heading"] == "UNDERPOWERED BY DESIGN"
+        assert f"{verdict['heading']}  {verdict['headline']}\n" in output
+
+
 def test_a_study_that_is_not_in_its_file_is_not_taken_for_the_others(
     finished: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from tests.support.commands import call
 from tests.support.studies import Studies, ended
 from workbench import record
 from workbench.commands import browse
+from workbench.commands.summaries import StudyDetails
 from workbench.driver.leases import lease
 from workbench.record import EpochResult, Role, State
 from workbench.record.seeds import derive
@@ -215,6 +216,34 @@ def test_a_trial_is_shown_by_one_word_with_its_study(busy: Studies, name: str) -
     assert apart[0] == 0
     assert call("show", f"tiny/{name}", "--home", busy.home, "--json") == apart
     assert browse.split_name("tiny") == browse.split_name("tiny/") == ("tiny", None)
+
+
+def test_a_strategy_s_trials_are_shown_from_the_best_to_the_worst(studies: Studies) -> None:
+    studies.study("tiny")
+    for number, value in enumerate([0.7, 0.9, 0.8]):
+        studies.trial("tiny", 0, number, ended(State.COMPLETE, value))
+    studies.trial("tiny", 0, 3, ended(State.PRUNED, 0.99))
+    studies.trial("tiny", 0, 4, ended(State.FAILED))
+    studies.trial("tiny", 1, 0, ended(State.COMPLETE, 1.0))
+    studies.trial("tiny", 0, 0, ended(State.COMPLETE, 0.95), role=Role.CONFIRMATION)
+
+    def shown(*words: str) -> list[str]:
+        code, output, errors = call("show", *words, "--home", studies.home, "--json")
+        assert code == 0, errors
+        return [row["trial"] for row in json.loads(output)["rows"]]
+
+    best_first = [f"sgd-0/00{number}" for number in (1, 2, 0, 3, 4)]
+    assert shown("tiny/sgd-0") == shown("tiny", "sgd-0") == [*best_first, "confirmation/sgd-0/000"]
+    assert shown("tiny/confirmation/") == ["confirmation/sgd-0/000"]
+
+
+def test_a_strategy_s_trials_with_the_lowest_loss_come_first(studies: Studies) -> None:
+    studies.study("tiny", ("validation/accuracy", "validation/loss"))
+    for number, value in enumerate([0.7, 0.3, None]):
+        studies.trial("tiny", 0, number, ended(State.COMPLETE, value))
+    found = browse.found(studies.home, "tiny", "sgd-0")
+    assert isinstance(found, StudyDetails)
+    assert [row.value for row in found.trials] == [0.3, 0.7, None]
 
 
 def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) -> None:

@@ -27,7 +27,7 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.workers import InlineWorkers
-from workbench.record import remembered
+from workbench.record import file_cache
 from workbench.study.config import Changed
 from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker
@@ -250,7 +250,7 @@ def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change
     write_study: Write, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(remembered, "_TICK_NS", 0)  # as if some seconds had passed
+    monkeypatch.setattr(file_cache, "_TICK_NS", 0)  # as if some seconds had passed
     asked: list[str] = []
     finished = Tracker.is_finished
 
@@ -262,7 +262,7 @@ def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change
 
     def run() -> int:
         # As in another process, which leaves no log of sqlite's.
-        remembered._FIRST.clear()
+        file_cache._FIRST.clear()
         Tracker(stored).close()
         return run_study(file, [], stored, InlineWorkers(), Unseen()).fresh
 
@@ -296,5 +296,5 @@ def test_a_study_takes_the_weights_of_another_that_runs_first_and_may_not_change
     assert Path(used.source).is_relative_to(record.study_directory(stored, "first"))
     assert used.sha256 == record.sha256_of(Path(used.source))
     write_study(*single, ("epochs: 3", "epochs: 2"), name="first")
-    with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
+    with pytest.raises(Changed, match=r"recipe\.epochs: was 3, is 2"):
         run_study(second, [], stored, InlineWorkers(), Unseen())

@@ -76,6 +76,26 @@ def test_pretrained_weights_are_named_with_the_backbone(folder: Path) -> None:
         assert load(file).recipe["backbone"] == {"name": backbone, "weights": weights}
 
 
+@pytest.mark.parametrize("data", ["my pictures", "digits"])
+def test_a_target_of_what_is_no_table_is_refused(folder: Path, data: str) -> None:
+    options = ("--backbone", "small_cnn", "--compare", "schedule", "--trials", "3", "--name", "x")
+    code, _, errors = call("new", "--data", data, "--target", "label", *options)
+    assert code == 2 and f"--target label names a column of a table; {data} is none" in errors
+    assert not (folder / "x.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "effect"), [("my pictures", 0.13), ("wine", 0.03), ("digits", 0.01)]
+)
+def test_the_smallest_effect_is_no_less_than_one_test_sample(
+    folder: Path, data: str, effect: float
+) -> None:
+    backbone = "mlp" if data == "wine" else "small_cnn"
+    options = ("--backbone", backbone, "--compare", "schedule", "--trials", "3", "--name", "x")
+    works("new", "--data", data, *options)
+    assert load(folder / "x.yaml").confirm.smallest_effect == effect
+
+
 def test_what_no_option_says_is_asked_until_it_is_understood(folder: Path) -> None:
     answers = ["reviews.cvs", "reviews.csv", "star", "stars", "", "optimiser", "", "0", "4", ""]
     done = CliRunner().invoke(app, ["new"], input="".join(f"{line}\n" for line in answers))

@@ -120,7 +120,7 @@ def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parents[Role.SELECTION] = parents[Role.CONFIRMATION]
     for run in found.trials:
         directory = made.record_of(home, run, found.scores.get(run.run_id))
-        tracker.mirror(directory, parents[Role(run.role)])
+        tracker.mirror(directory, parents[Role(run.role)], seeds_shown=100)
     folder = record.study_directory(home, made.STUDY)
     record.protocol_path(folder).write_text(confirmed.protocol_text(CASE))
     return home

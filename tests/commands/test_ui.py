@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,14 +11,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import browser
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import TINY, Unseen
+from workbench.commands import report
 from workbench.commands import verdict as elsewhere
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -42,6 +47,7 @@ def served(folder: Path) -> Iterator[tuple[int, str]]:
     file, home, port = folder / "tiny.yaml", home_in(folder / "home"), free_port()
     file.write_text(TINY.replace("trials_per_strategy: 5", "trials_per_strategy: 1"))
     run_study(file, [], home, InlineWorkers(), Unseen())
+    report.write("tiny", home, None)
     home = home.rename(folder / "möved home")
     words = ["ui", "tiny", "--home", str(home), "--port", str(port)]
     with (folder / "output").open("w") as output:
@@ -166,15 +172,94 @@ def test_the_server_refuses_another_hosts_name(served: tuple[int, str]) -> None:
     refusal.value.close()
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium to draw the page")
+# As a person sees it
+
+
+@pytest.fixture(scope="module")
+def page(served: tuple[int, str]) -> Iterator[Page]:
+    """Of the study's table; the panel beside it, which asks for a language model, is closed."""
+    with browser.chromium() as started:
+        page = started.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(served[1])
+        page.get_by_role("button", name="Close", exact=True).click()
+        yield page
+
+
+def open_table(page: Page, served: tuple[int, str]) -> None:
+    page.goto(served[1])
+    page.get_by_role("link", name="tiny search").wait_for()
+
+
+def open_tab(page: Page, name: str) -> None:
+    # A tab of a run, a link of a model.
+    page.get_by_text(name, exact=True).click()
+
+
 def test_the_page_opens_on_the_trials_with_the_best_first(
-    served: tuple[int, str], tmp_path: Path
+    served: tuple[int, str], page: Page
 ) -> None:
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-sync"]
-    command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    command += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=30000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, served[1]], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert "Sort: objective" in done.stdout
-    assert "adamw-0/000" in done.stdout and "tiny search" in done.stdout
+    open_table(page, served)
+    page.get_by_text("Sort: objective").wait_for()
+    cells = page.locator("[role=gridcell][col-id*='objective']")
+    shown = [text for text in cells.all_inner_texts() if text]
+    browser.keep(page, "mlflow-table")
+    *values, parent = shown
+    assert parent == "-" and len(values) == 4
+    assert [float(value) for value in values] == sorted(map(float, values), reverse=True)
+
+
+def test_a_trial_has_curves_of_its_epochs(served: tuple[int, str], page: Page) -> None:
+    open_table(page, served)
+    page.get_by_role("link", name="adamw-0/000").click()
+    open_tab(page, "Model metrics")
+    page.get_by_placeholder("Search metric charts").fill("validation/loss")
+    # The path of a single point has no line to another one.
+    page.locator("path.js-line[d*='L']").first.wait_for(state="attached")
+    browser.keep(page, "mlflow-curves")
+
+
+def test_two_trials_are_compared(served: tuple[int, str], page: Page) -> None:
+    open_table(page, served)
+    names = ("adamw-0/000", "sgd-all/000")
+    for name in names:
+        row = page.get_by_role("row").filter(has_text=name)
+        row.get_by_role("checkbox", name="Press Space").check(force=True)
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("heading", name="Comparing 2 Runs").wait_for()
+    browser.keep(page, "mlflow-comparison")
+    for name in names:
+        page.get_by_text(name).first.wait_for()
+    page.get_by_text("validation/accuracy", exact=True).first.wait_for(state="attached")
+
+
+def test_a_studys_run_lists_its_trials_and_shows_the_report(
+    served: tuple[int, str], page: Page
+) -> None:
+    open_table(page, served)
+    page.get_by_role("link", name="tiny search").click()
+    page.get_by_role("link", name="sgd-all/000").wait_for()
+    browser.keep(page, "mlflow-study")
+    open_tab(page, "Artifacts")
+    page.get_by_text("report", exact=True).click()
+    page.get_by_text("index.html", exact=True).click()
+    report = page.frame_locator("iframe")
+    report.get_by_role("heading", name="tiny", exact=True).wait_for()
+    browser.keep(page, "mlflow-report")
+    head = report.locator("th", has_text="complete")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending", "its script runs here too"
+
+
+def test_the_models_tab_lists_the_best_trials_models_and_opens_one(
+    served: tuple[int, str], page: Page
+) -> None:
+    open_table(page, served)
+    page.get_by_role("link", name="Models", exact=True).click()
+    for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all"):
+        page.get_by_role("link", name=name, exact=True).wait_for()
+    browser.keep(page, "mlflow-models")
+    page.get_by_role("link", name="adamw-0", exact=True).click()
+    open_tab(page, "Artifacts")
+    page.get_by_text("MLmodel", exact=True).wait_for()
+    browser.keep(page, "mlflow-model")

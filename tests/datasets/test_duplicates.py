@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from workbench.datasets.samples import Samples
+from workbench import datasets
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.datasets.splits import duplicates, splits
 from workbench.datasets.splits.splits import Pool, Split
 
@@ -161,3 +162,58 @@ def test_the_cost_grows_with_the_number_of_copies_not_with_its_square() -> None:
     rows = duplicates.across(same, split)
     assert time.process_time() - began < 5
     assert [(row["count"], row["conflicting"]) for row in rows] == [(4_000, 0)] * 3
+
+
+def dropped(inputs: Any, given: torch.Tensor | None = None, **options: Any) -> Split:
+    samples = Samples(
+        kind="vector",
+        inputs=inputs,
+        targets=torch.arange(len(inputs)) % 2,
+        classes=("a", "b"),
+        given=given,
+    )
+    every = {**splits.DEFAULTS, "duplicates": "drop", **options}
+    return splits.draw(splits.pool(samples, every, digest=""), study_seed=1, seed=2)
+
+
+def test_dropped_copies_stay_in_the_later_part_of_a_given_split() -> None:
+    inputs = torch.rand(12, 5)
+    inputs[9] = inputs[6] = inputs[0] = inputs[1]
+    inputs[8] = inputs[2]
+    inputs[11] = inputs[10]
+    given = torch.tensor([TRAIN] * 6 + [VALIDATION] * 3 + [TEST] * 3)
+    split = dropped(inputs, given)
+    assert split.train.tolist() == [3, 4, 5]
+    assert split.validation.tolist() == [7, 8]
+    assert split.test.tolist() == [9, 10, 11]
+    assert split.dropped == {"train": 3, "validation": 1}
+    assert splits.redrawn(pool(inputs, given=given), split) == {"parts": [], "of": 3}
+
+
+def test_a_drawn_split_without_copies_has_the_sizes_that_were_asked_for() -> None:
+    half = torch.rand(60, 5)
+    for size in (10, 0.2):
+        split = dropped(torch.cat([half, half]), test=size, validation=size)
+        parts = [split.train, split.validation, split.test]
+        keys = [{int(position) % 60 for position in part} for part in parts]
+        assert not (keys[0] & keys[1] or keys[0] & keys[2] or keys[1] & keys[2])
+        assert len(split.validation) == len(split.test) == (10 if size == 10 else 24)
+        assert sum(map(len, parts)) + split.dropped["train"] == 120
+
+
+def test_a_part_of_copies_alone_cannot_be_dropped() -> None:
+    half = torch.rand(6, 5)
+    given = torch.tensor([TRAIN] * 6 + [TEST] * 6)
+    with pytest.raises(ValueError, match="duplicates is drop, which leaves 0 samples for train"):
+        dropped(torch.cat([half, half]), given)
+
+
+def test_dropping_makes_other_data_and_keeping_does_not() -> None:
+    def sizes(**options: Any) -> dict[str, Any]:
+        return datasets.sizes({"name": "iris", **options}, study_seed=0, seed=2)
+
+    usual, kept, without = sizes(), sizes(duplicates="keep"), sizes(duplicates="drop")
+    assert usual == kept and "dropped" not in usual
+    assert without["digest"] != usual["digest"] and without["test_digest"] == usual["test_digest"]
+    assert usual["duplicates"] and not without["duplicates"]
+    assert without["dropped"]["train"] == usual["train"] - without["train"] > 0

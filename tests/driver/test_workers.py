@@ -6,62 +6,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support.crew import Tray, log_of, pile_of
 from tests.support.trials import directory_for, numbers, planned, spec_for, write_light
-from workbench.driver import Driver, workers
+from workbench.driver import Resources, workers
 from workbench.driver.workers import InlineWorkers, LocalWorkers
-from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
+from workbench.record import Decision, EpochResult, State, TrialDirectory
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
-
-
-class Tray(Driver):
-    """A driver with a fixed pile of trials."""
-
-    stopping: bool = False
-
-    def __init__(
-        self, pile: list[TrialDirectory], after_a_loss: Sequence[TrialDirectory] = ()
-    ) -> None:
-        self.pile = pile
-        self.after_a_loss = after_a_loss
-        self.finished: list[tuple[TrialDirectory, Result]] = []
-        self.lost_ones: list[tuple[TrialDirectory, str]] = []
-        self.on_report: Callable[[TrialDirectory, EpochResult], None] | None = None
-        self.answer = Decision.CONTINUE
-
-    def next(self) -> TrialDirectory | None:
-        return self.pile.pop(0) if self.pile and not self.stopping else None
-
-    def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
-        if self.on_report is not None:
-            self.on_report(directory, result)
-        return self.answer
-
-    def finish(self, directory: TrialDirectory, result: Result) -> None:
-        self.finished.append((directory, result))
-
-    def lost(self, directory: TrialDirectory, reason: str) -> None:
-        self.lost_ones.append((directory, reason))
-        self.pile += self.after_a_loss
-
-    def halt(self, directory: TrialDirectory, reason: str) -> None:
-        raise AssertionError(reason)
-
-    def idle(self) -> None:
-        return None
-
-
-def pile_of(count: int, file: Path, home: Path, folder: Path) -> list[TrialDirectory]:
-    spec = spec_for(file, home)
-    return [directory_for(spec, folder / str(number)) for number in range(count)]
 
 
 @pytest.fixture
@@ -71,7 +30,7 @@ def light(tmp_path: Path) -> Path:
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "workbench.driver.workers" in p.cmdline()]
+    return [p for p in psutil.Process().children() if "workbench.driver.worker" in p.cmdline()]
 
 
 @pytest.mark.timeout(120)
@@ -88,9 +47,9 @@ def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and
     stopped.on_report = stop
     crew = LocalWorkers(2, tmp_path / "logs")
     try:
-        crew.prepare(1)
+        crew.prepare(1, Resources())
         assert len(children()) == 1, "no more processes than trials"
-        crew.prepare(9)
+        crew.prepare(9, Resources())
         assert len(children()) == 2
         crew.run(tray)
         assert len(children()) == 2, "workers stay warm between two studies"
@@ -145,7 +104,7 @@ def test_no_trial_loses_an_attempt_to_a_worker_that_ended_while_it_had_none(
     tray = Tray(pile_of(2, light, home, tmp_path))
     crew = LocalWorkers(2, tmp_path / "logs")
     try:
-        crew.prepare(2)
+        crew.prepare(2, Resources())
         idle = children()[0]
         idle.kill()
         while idle.status() != psutil.STATUS_ZOMBIE:
@@ -155,11 +114,6 @@ def test_no_trial_loses_an_attempt_to_a_worker_that_ended_while_it_had_none(
         crew.close()
     assert tray.lost_ones == []
     assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 2
-
-
-def log_of(worker: psutil.Process) -> Path:
-    (log,) = {file.path for file in worker.open_files() if file.path.endswith(".log")}
-    return Path(log)
 
 
 @pytest.mark.timeout(300)

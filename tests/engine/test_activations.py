@@ -282,7 +282,7 @@ def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> No
     found = {depth: stored_for(request(staged, depth, read, count, size=size)) for depth in depths}
     assert found[len(staged.stages)] is not None, "a linear probe is what it is for"
     for stored in filter(None, found.values()):
-        more = stored.also_for(range(1, size), staged.module, read)
+        more = stored.with_sizes(range(1, size), staged.module, read)
         assert len(more.sizes) > 1 or name in LARGE
         order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         for positions in torch.split(order, size):
@@ -355,11 +355,24 @@ class Switching(nn.Module):
         return outputs + first[:, :2] if bool((inputs > 100).any()) else outputs
 
 
-def test_a_batch_that_cannot_be_continued_is_noticed_while_it_is_computed() -> None:
+@pytest.mark.parametrize(
+    ("verified", "sample", "noticed"),
+    [(1, 10, "8 to 11"), (3, 14, "12 to 15"), (3, 10, None), (3, 22, "20 to 23")],
+)
+def test_a_batch_that_cannot_be_continued_is_noticed_where_it_is_verified(
+    verified: int, sample: int, noticed: str | None
+) -> None:
     torch.manual_seed(0)
-    module, inputs = Switching(), torch.randn(8, 4)
-    inputs[7, 0] = 1000.0
+    module, inputs = Switching(), torch.randn(24, 4)
+    inputs[sample, 0] = 1000.0
     staged = stages.discover(module, inputs[:4], head=module.head)
-    asked = request(staged, len(staged.stages), inputs.__getitem__, 8, size=4)
-    with pytest.raises(NotReplayable, match="samples 4 to 7"):
-        stored_for(asked)
+    asked = request(staged, len(staged.stages), inputs.__getitem__, 24, size=4)
+    split = activations.split(asked)
+    assert split is not None
+    rows = rows_for(split, 24)
+    if noticed is None:
+        activations.compute(asked, split, rows, verified=verified)
+        assert not any(row.isnan().any() for row in rows)
+        return
+    with pytest.raises(NotReplayable, match=f"samples {noticed}"):
+        activations.compute(asked, split, rows, verified=verified)

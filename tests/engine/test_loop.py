@@ -362,8 +362,12 @@ def test_frozen_weights_are_copied_once() -> None:
     engine = make(phase("adam", epochs=2, depth=2))
     first, second = [engine.state()["weights"] for _ in engine.epochs()]
     kept = {name for name in first if first[name] is second[name]}
-    frozen = {n for n, w in engine._staged.module.named_parameters() if not w.requires_grad}
+    parameters = dict(engine._staged.module.named_parameters())
+    frozen = {name for name, weight in parameters.items() if not weight.requires_grad}
     assert kept == frozen and frozen
+    assert all(torch.equal(second[name], weight) for name, weight in parameters.items())
+    # A copy: training that goes on must not change it.
+    assert not {w.data_ptr() for w in second.values()} & {w.data_ptr() for w in parameters.values()}
 
 
 def test_a_state_can_be_used_twice() -> None:

@@ -350,6 +350,19 @@ def test_a_damaged_file_of_a_record_is_named_with_what_to_do(
         read.get(name, directory.history)()
 
 
+def test_a_directory_keeps_its_identity_and_shares_it_with_no_other(tmp_path: Path) -> None:
+    first, second = (TrialDirectory(tmp_path / name) for name in ("first", "second"))
+    first.write_spec(SPEC)
+    made = first.spec()
+    assert made is not None and made.record_id
+    second.write_spec(made)  # As a run that is planned from the specification of another one.
+    other = second.spec()
+    assert other is not None and other.record_id not in ("", made.record_id)
+    first.write_spec(replace(other, attempt=2))
+    again = first.spec()
+    assert again is not None and (again.attempt, again.record_id) == (2, made.record_id)
+
+
 def test_a_specification_in_the_folder_of_another_trial_is_damage(tmp_path: Path) -> None:
     folder = tmp_path / "trials" / "adamw-2"
     TrialDirectory(folder / "008").write_spec(SPEC)

@@ -565,7 +565,7 @@ def test_a_late_epoch_is_late_among_the_trials_own_epochs_and_reports() -> None:
 
 
 def test_equal_pruned_shares_are_told_in_one_number() -> None:
-    assert check("pruned", few(("sgd-0", 2), ("adam-0", 2)), strategies=TWO).finding == "All 0%."
+    assert check("pruned", few(("sgd-0", 2), ("adam-0", 2)), strategies=TWO).finding == "All 0 %."
 
 
 # Facts of the data and the weights
@@ -582,7 +582,10 @@ def test_duplicates_across_parts_are_told_as_a_fact() -> None:
     assert found.finding.startswith(
         "12 samples of test, also in train (for example a.png, b.png, c)."
     )
-    assert fact("duplicates", data={"duplicates": []}).status == "ok"
+    none = fact("duplicates", data={"duplicates": []})
+    assert (none.status, none.finding) == ("ok", "No.")
+    dropped = {"duplicates": [], "dropped": {"train": 3, "validation": 0}}
+    assert "3 samples of train" in fact("duplicates", data=dropped).finding
     assert fact("duplicates", data={}).status == "not checked"
 
 

@@ -284,7 +284,7 @@ def test_importances_of_the_same_trials_are_computed_once(
 ) -> None:
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
     expected = importances.evaluate(observed(40))
-    assert importances.recall(observed(40)) == expected
+    assert importances.cached(observed(40)) == expected
     asked: list[int] = []
 
     def counted(observations: tuple[importances.Observation, ...]) -> importances.Importances:
@@ -292,7 +292,7 @@ def test_importances_of_the_same_trials_are_computed_once(
         return expected
 
     monkeypatch.setattr(importances, "evaluate", counted)
-    assert importances.recall(observed(40)) == expected
+    assert importances.cached(observed(40)) == expected
     assert asked == []
-    importances.recall(observed(41))
+    importances.cached(observed(41))
     assert asked == [41]

@@ -15,34 +15,41 @@ from workbench.report import Material, templates
 from workbench.report.figures import FIGURES
 from workbench.report.runs import sealed
 from workbench.report.trials import best_of_each, of_search
-from workbench.tracker.examined import Examined
+from workbench.tracker.trial_artifacts import TrialArtifacts
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000001900000006408020000") + bytes(9)
 DRAWN = {"confusion_matrix": PNG, "mistakes": PNG}
 
 
-def of_classes(*names: str, drawn: bool = True, text: str | None = None) -> Examined:
+def of_classes(*names: str, drawn: bool = True, text: str | None = None) -> TrialArtifacts:
     scores = tuple(
         {"class": name, "precision": "0.5", "recall": "0.25", "f1": f"0.{n:03d}", "support": "60"}
         for n, name in enumerate(names, start=1)
     )
-    wrong = {"sample": 7, "name": None, "true": names[0], "predicted": "other", "confidence": 0.875}
-    return Examined(
+    wrong: dict[str, Any] = {
+        "sample": 7,
+        "name": None,
+        "true": names[0],
+        "predicted": "other",
+        "confidence": 0.875,
+    }
+    if text is not None:
+        wrong["text"] = text
+    return TrialArtifacts(
         scores=scores,
         mistakes=(wrong,),
-        texts=() if text is None else (text,),
         pictures=DRAWN if drawn else {},
     )
 
 
-def material(confirmation_drawn: bool, **knobs: Any) -> Material:
-    """Every strategy's best trial has pictures, and those of the confirmation if asked for."""
+def material(**knobs: Any) -> Material:
+    """Every strategy's best trial and the first run of every arm have pictures."""
     found = confirmed.material(strategies=confirmed.THREE, **knobs)
     best = best_of_each(found.study, of_search(found.study, found.trials)).values()
     examined = {trial.run_id: of_classes("5", "6") for trial in best}
     for trial in found.trials:
         if trial.role == "confirmation" and trial.number == 0:
-            examined[trial.run_id] = of_classes("5", "6", drawn=confirmation_drawn)
+            examined[trial.run_id] = of_classes("5", "6")
     return replace(found, examined=examined)
 
 
@@ -62,7 +69,7 @@ def page_of(found: Material) -> Page:
 
 
 def test_of_a_confirmed_strategy_the_first_seed_is_shown_the_best_mean_first_and_open() -> None:
-    found = material(confirmation_drawn=True)
+    found = material()
     arms = report.summarize(found, figures=False)["confirmation"]["arms"]
     shown = mistakes(found)
     assert [one["strategy"] for one in shown] == [arm["name"] for arm in arms]
@@ -71,15 +78,8 @@ def test_of_a_confirmed_strategy_the_first_seed_is_shown_the_best_mean_first_and
     assert [one["first"] for one in shown] == [True] + [False] * (len(arms) - 1)
 
 
-def test_without_pictures_of_the_confirmation_those_of_the_search_are_shown_as_such() -> None:
-    shown = {one["strategy"]: one for one in mistakes(material(confirmation_drawn=False))}
-    assert all(shown[name]["seed"] is None for name in confirmed.THREE)
-    # The default configuration was not searched for.
-    assert shown["default"]["trial"] == "confirmation/default/000"
-
-
 def test_before_a_confirmation_has_ended_its_runs_are_not_shown() -> None:
-    shown = mistakes(material(confirmation_drawn=True, ended=8))
+    shown = mistakes(material(ended=8))
     assert {one["seed"] for one in shown} == {None}
 
 
@@ -92,7 +92,7 @@ def test_predictions_on_the_test_split_are_sealed_until_the_confirmation_has_end
 
 
 def test_the_page_has_each_picture_with_a_text_alternative_and_one_strategy_open() -> None:
-    found = material(confirmation_drawn=True)
+    found = material()
     page = page_of(found)
     images = [attributes for tag, attributes in page.elements if tag == "img"]
     assert len(images) == 2 * len(mistakes(found))
@@ -113,7 +113,7 @@ def test_texts_numbers_and_hostile_names_are_cells_of_tables() -> None:
     first, second = (trial.run_id for trial in study.trials)
     examined = {
         first: of_classes("good", drawn=False, text=bad),
-        second: Examined(scores=(numbers,), mistakes=(wrong,), pictures={}),
+        second: TrialArtifacts(scores=(numbers,), mistakes=(wrong,), pictures={}),
     }
     page = page_of(replace(study, examined=examined))
     assert [tag for tag, _ in page.elements].count("script") == 1

@@ -453,6 +453,30 @@ BROKEN: dict[str, tuple[str, list[tuple[int | None, str, str | None]]]] = {
         "# Nothing but a question?\n",
         [(None, "name", None), (None, "recipe", None), (None, "search", None)],
     ),
+    "words of other tools": (
+        "objective: {metric: test/accuracy, direction: max}\n"
+        + changed(
+            JOINT,
+            ("mlp", "{name: mlp, pretrained: true}\n  device: gpu\n  augmentation: [flip]"),
+            ("trials: 3", "n_trials: 3"),
+        ),
+        [
+            (1, "objective.direction", "maximize"),
+            (1, "objective.metric", "validation/accuracy"),
+            (5, "recipe.backbone.pretrained", "weights"),
+            (6, "recipe.device", "cuda"),
+            (7, "recipe.augmentation.0", "random_horizontal_flip"),
+            (10, "search.n_trials", "trials"),
+        ],
+    ),
+    "the beginning of a key": (
+        changed(JOINT, ("wine", "{name: wine, val: 0.1}")),
+        [(3, "recipe.dataset.val", "validation")],
+    ),
+    "keys of other blocks in the recipe": (
+        changed(JOINT, ("mlp", "mlp\n  seed: 3\n  metric: accuracy")),
+        [(5, "recipe.seed", "search.seed"), (6, "recipe.metric", "objective.metric")],
+    ),
     "several errors, in the order of the lines": (
         "objective: {metric: loss}\n"
         + changed(JOINT, ("wine", "wines"), ("trials: 3", "trials: x")),
@@ -489,6 +513,16 @@ def test_the_suggestion_takes_the_place_of_the_list_of_names(tmp_path: Path) -> 
     far = changed(JOINT, ("  backbone", "  zzz: 3\n  backbone"))
     (problem,) = problems(tmp_path, far)
     assert "unknown key 'zzz', expected one of epochs, freeze_depth, " in str(problem)
+
+
+@pytest.mark.parametrize("written", ["data.csv", "./images", "data/images"])
+def test_a_path_in_place_of_a_data_set_is_answered_with_its_reader(
+    tmp_path: Path, written: str
+) -> None:
+    (problem,) = problems(tmp_path, changed(JOINT, ("wine", written)))
+    assert (problem.key, problem.nearest) == ("recipe.dataset.name", None)
+    assert "{name: image_folder, path: FOLDER}" in problem.expected
+    assert "{name: table, path: FILE, target: COLUMN}" in problem.expected
 
 
 def test_the_texts_that_the_broken_files_are_made_from_are_sound(tmp_path: Path) -> None:

@@ -109,6 +109,18 @@ def test_a_broken_value_is_refused(text: str, message: str) -> None:
             ["study.yaml:3: tabs are not allowed for indentation; use spaces"],
         ),
         (
+            "name: x\nrecipe:\n  dataset: wine\n  epochs 3\nsearch: {}\n",
+            ["study.yaml:4: a key without its colon, as in `epochs: 3`"],
+        ),
+        (
+            "recipe:\n  dataset: wine\n epochs: 3\n",
+            ["study.yaml:3: the indentation differs from that of the lines above"],
+        ),
+        (
+            "name: a: b\n",
+            ["study.yaml:1: a second colon in this line, or none in the line above"],
+        ),
+        (
             "name: x\n---\nname: y\n",
             ["study.yaml:2: broken YAML (but found another document)"],
         ),

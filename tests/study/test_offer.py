@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from workbench.study.confirm.offer import freedom, interval, spread
+from tests.support.studies import Searched
+from workbench.study.confirm.offer import cost, freedom, interval, spread
+from workbench.study.confirm.selection import Chosen, Selected, Time
 
 
 def test_the_pooled_variance_is_twice_the_residual_mean_square_of_arms_and_seeds() -> None:
@@ -17,6 +21,37 @@ def test_the_pooled_variance_is_twice_the_residual_mean_square_of_arms_and_seeds
     degrees = freedom(sides)
     assert degrees == 3 * 2, "not the 6 x 2 of the pairs, which share arms"
     assert spread(sides) == pytest.approx(np.sqrt(2 * (residual**2).sum() / degrees))
+
+
+def test_the_cost_counts_overhead_pauses_and_the_start_of_a_worker(tiny: Path, home: Path) -> None:
+    searched = Searched(tiny, home)
+
+    def chosen(name: str, *times: Time) -> Chosen:
+        return Chosen(
+            spec=searched.trial(name, 0, 0.5),
+            values=(0.5,) * len(times),
+            mean=0.5,
+            seconds=1.0,
+            times=times,
+            trainable=1,
+        )
+
+    def time(begun: float, ended: float) -> Time:
+        return Time(begun=begun, ended=ended, training=1.0)
+
+    # The first run of the worker has waited 9 s for libraries, the others have 1 s of overhead and
+    # begin half a second after the one before.
+    first = chosen("sgd-0", time(0.0, 10.0), time(10.5, 12.5))
+    second = chosen("adamw-0", time(13.0, 15.0), time(15.5, 17.5))
+    selected = Selected(
+        runs={"sgd-0": (first,), "adamw-0": (second,)},
+        chosen={"sgd-0": first, "adamw-0": second},
+        finalists=("sgd-0", "adamw-0"),
+        arms=(),
+        default_is=None,
+    )
+    assert cost(selected, runs=20, workers=1) == 8.0 + 20 * 2.5
+    assert cost(selected, runs=20, workers=3) == 8.0 + 7 * 2.5, "the last round is not full"
 
 
 def test_a_missing_value_takes_a_degree_of_freedom_away() -> None:

@@ -12,7 +12,7 @@ from tests.support.commands import call
 from tests.support.mlflow_home import runs_of
 from workbench import record
 from workbench.commands import browse
-from workbench.driver import Driver
+from workbench.driver import Driver, Resources
 from workbench.record import Result, State, TrialDirectory
 from workbench.study.config import Changed, load
 from workbench.study.confirm import candidates, preregistration
@@ -40,7 +40,10 @@ class Scripted:
         self.reasons = reasons
         self.begun: list[int] = []
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        return 1
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         return None
 
     def run(self, driver: Driver) -> None:
@@ -224,7 +227,7 @@ def test_corrected_code_is_refused_where_results_of_the_old_code_are_there(
     own: Callable[[str], Path], home: Path
 ) -> None:
     drive(own("x = 1"), home, {1: "KeyError: 'x'"})
-    with pytest.raises(Changed, match=r"plan\.code\.boom\.py: was .*\n.*could not be compared"):
+    with pytest.raises(Changed, match=r"code of boom\.py: was .*\n.*could not be compared"):
         drive(own("x = 2"), home, {}, retry=True)
     assert settings(home).keys() == {0, 1, 2, 3}
 

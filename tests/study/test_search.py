@@ -23,13 +23,13 @@ from tests.support.processes import Forked
 from tests.support.tiny import TWO, Silent
 from workbench import record
 from workbench.commands.session import readable
-from workbench.driver import Driver, attempts
+from workbench.driver import Driver, Resources, attempts
 from workbench.driver.leases import Busy
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load
 from workbench.study.search import Search
-from workbench.study.search.storage import StorageError, open_storage
+from workbench.study.search.storage import StorageError, open_storage, refuse_changes
 from workbench.study.study import Study
 from workbench.tracker.store import StoreError
 
@@ -53,7 +53,10 @@ class MadeUpTraining:
         self.left = stop_after
         self.begun: list[str] = []
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        return 1
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         return None
 
     def run(self, driver: Driver) -> None:
@@ -289,11 +292,15 @@ def test_of_equal_trials_the_earlier_one_is_the_best_whichever_ended_first(
 @pytest.mark.parametrize(
     ("old", "new", "change"),
     [
-        ("epochs: 3", "epochs: 4", "plan.phases.0.epochs: was 3, is 4"),
-        ("high: 1e-1", "high: 1", "space.0.high: was 0.1, is 1"),
-        ("seed: 1}", "seed: 2}", "seed: was 1, is 2"),
+        ("epochs: 3", "epochs: 4", "recipe.epochs: was 3, is 4  (tiny.yaml:6)  (sgd-0, sgd-all"),
+        ("high: 1e-1", "high: 1", "tune.learning_rate.high: was 0.1, is 1.0  (tiny.yaml:12)"),
+        ("seed: 1}", "seed: 2}", "search.seed: was 1, is 2  (tiny.yaml:14)"),
         ("validation/accuracy}", "validation/loss}", 'objective.metric: was "validation/accuracy"'),
-        ("validation: 40", "validation: 41", "data: was"),
+        (
+            "validation: 40",
+            "validation: 41",
+            "recipe.dataset.validation: was 40, is 41  (tiny.yaml:4)",
+        ),
     ],
 )
 def test_a_changed_study_is_refused_with_what_changed(
@@ -302,8 +309,46 @@ def test_a_changed_study_is_refused_with_what_changed(
     kill(write_study(), home, after=2)
     with pytest.raises(Changed) as refusal:
         search_of(write_study((old, new)), home)
-    assert change in str(refusal.value)
-    assert "Give the study a new name" in str(refusal.value)
+    told = str(refusal.value).replace(f"{home.parent}/", "")
+    assert change in told
+    assert "Give the study a new name" in told
+
+
+def test_a_changed_study_is_told_by_the_keys_of_its_file(write_study: Write, home: Path) -> None:
+    own = write_study().with_name("own.py")
+    own.write_text("def share(probabilities, labels):\n    return 1.0\n")
+    written = [
+        ("  epochs: 3", "  phases: {probe: {epochs: 1, freeze_depth: all}, full: {}}\n  epochs: 3"),
+        ("  batch_size", "  task: {name: classification, metrics: [own.py:share]}\n  batch_size"),
+        (
+            "  freeze_depth: [0, all]",
+            "  decay: {low: {weight_decay: 0}, high: {weight_decay: 0.1}}",
+        ),
+    ]
+    before = Study(load(write_study(*written)), home)
+    stored = {group.name: group.definition for group in before.groups}
+    own.write_text("def share(probabilities, labels):\n    return 0.0\n")
+    changes = [("probe: {epochs: 1", "probe: {epochs: 2"), ("epochs: 3", "epochs: 4")]
+    changes += [("decay: 0.1", "decay: 0.2"), ("1e-1, log: true, default: 1e-2", "1, default: 0.1")]
+    now = Study(load(write_study(*written, *changes)), home)
+    with pytest.raises(Changed) as refusal:
+        refuse_changes(stored, {group.name: group.definition for group in now.groups}, now)
+    told = str(refusal.value).replace(f"{before.file.parent}/", "").splitlines()
+    lines = {line.strip().rpartition("  ")[0]: line.rpartition("  ")[2] for line in told[1:-1]}
+    (code,) = (line for line in lines if line.startswith("code of own.py: was "))
+    assert set(lines) - {code} == {
+        "recipe.phases.probe.epochs: was 1, is 2  (tiny.yaml:6)",
+        "recipe.epochs: was 3, is 4  (tiny.yaml:7)",
+        "compare.decay.high.weight_decay: was 0.1, is 0.2  (tiny.yaml:12)",
+        "tune.learning_rate.high: was 0.1, is 1.0  (tiny.yaml:14)",
+        "tune.learning_rate.log: was true, is false  (tiny.yaml:14)",
+        "tune.learning_rate.default: was 0.01, is 0.1  (tiny.yaml:14)",
+    }
+    assert lines.pop("compare.decay.high.weight_decay: was 0.1, is 0.2  (tiny.yaml:12)") == (
+        "(sgd-high, adamw-high)"
+    )
+    assert set(lines.values()) == {"(sgd-low, sgd-high, adamw-low, adamw-high)"}
+    assert "--retry-failed" in told[-1]
 
 
 @pytest.mark.parametrize(
@@ -758,7 +803,7 @@ def test_an_epoch_that_was_reported_with_another_value_is_trained_again(
 ) -> None:
     kill(tiny, home, after=5)
     # As if the epoch had been reported a second ago.
-    monkeypatch.setattr("workbench.study.search.memory._WRITE_SECONDS", 0.0)
+    monkeypatch.setattr("workbench.study.search.write_through._WRITE_SECONDS", 0.0)
     search_of(tiny, home).adopt()
     directory = TrialDirectory(home / "mlruns/studies/tiny/trials/sgd-all/001")
     (line,) = directory.history()
@@ -869,7 +914,7 @@ def test_a_report_asks_memory_and_not_the_file(
         statements.append(statement)
 
     sqlalchemy.event.listen(search._file.engine, "before_cursor_execute", count)
-    monkeypatch.setattr("workbench.study.search.memory._WRITE_SECONDS", math.inf)
+    monkeypatch.setattr("workbench.study.search.write_through._WRITE_SECONDS", math.inf)
     counts = []
     while (spec := search.next()) is not None:
         before = len(statements)

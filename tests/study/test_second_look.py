@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.commands import call, wait_for, works
-from tests.support.mlflow_home import home_in, runs_of
+from tests.support.mlflow_home import artifacts_of, home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.tiny import CONFIRM, TINY, TWO, Unseen
 from workbench import record
@@ -138,6 +138,22 @@ class Story:
         self.second = json.loads(second_of(home).read_text())
 
 
+def shown_in_mlflow(home: Path) -> set[int]:
+    """The numbers of the runs that show test values or predictions."""
+    runs = [
+        run for run in runs_of(home, "tiny") if run.data.tags["workbench.role"] == "confirmation"
+    ]
+    return {
+        int(run.data.tags["workbench.number"])
+        for run in runs
+        if "workbench.number" in run.data.tags
+        and (
+            any(name.startswith("test/") for name in run.data.metrics)
+            or (artifacts_of(home, run.info.run_id, "tiny") / "predictions.parquet").exists()
+        )
+    }
+
+
 @pytest.fixture(scope="module")
 def story(file: Path, first: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(file, copied(first, tmp_path_factory.mktemp("story") / "home"))
@@ -205,6 +221,9 @@ def test_while_it_runs_the_first_verdict_stays_and_its_test_values_are_withheld(
     )
     assert browse.trial(story.killed, "tiny", ended.trial).withheld
     assert "look 2" in works("list", "--home", story.killed)
+    # MLflow shows as much, and then all of it.
+    assert shown_in_mlflow(story.killed) == set(range(FIRST))
+    assert shown_in_mlflow(story.home) == set(range(FIRST + FRESH))
     assert row.verdict is not None and row.verdict.seeds == FIRST
     assert verdict_of(story.killed) == story.before
 

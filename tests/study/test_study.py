@@ -12,7 +12,7 @@ import pytest
 from workbench import backbones, datasets
 from workbench.commands.check import check_file
 from workbench.datasets import loading
-from workbench.record import Role, remembered
+from workbench.record import Role, file_cache
 from workbench.study.config import load
 from workbench.study.study import Study
 
@@ -37,7 +37,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(backbones, "build")
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
     # Files that a test has just written count as old.
-    monkeypatch.setattr(remembered, "_TICK_NS", 0)
+    monkeypatch.setattr(file_cache, "_TICK_NS", 0)
     return calls
 
 
@@ -63,7 +63,7 @@ def test_a_second_check_reads_the_data_only_if_they_have_changed(
     def as_in_another_process() -> None:
         for known in (loading._pool, loading._read):
             known.cache_clear()
-        remembered._FIRST.clear()
+        file_cache._FIRST.clear()
 
     first = [plan.as_json() for plan in check_file(file, [], home)]
     assert [plan.as_json() for plan in check_file(file, [], home)] == first
@@ -112,7 +112,7 @@ def test_nothing_is_kept_of_a_study_whose_data_must_still_be_downloaded(
     notes = check_file(file, [], home)[0].notes
     assert any("cifar10" in note for note in notes), notes
     assert check_file(file, [], home)[0].notes == notes
-    assert not list(tmp_path.rglob("remembered/*"))
+    assert not list(tmp_path.rglob("files/*"))
 
 
 def test_a_users_own_data_are_read_by_every_check(

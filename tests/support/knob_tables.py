@@ -67,6 +67,7 @@ def tables() -> dict[str, str]:
         ("objective", "ObjectiveKnobs"),
         ("confirm", "Confirm"),
         ("select", "Select"),
+        ("resources", "ResourceKnobs"),
         ("across", "Across"),
     ):
         properties, required = blocks[block]["properties"], blocks[block].get("required", [])

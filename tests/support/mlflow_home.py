@@ -239,8 +239,8 @@ def history_of(home: Path, run_id: str, metric: str) -> list[tuple[int, float, i
     ]
 
 
-def artifacts_of(home: Path, run_id: str) -> Path:
-    return home / "mlruns" / "artifacts" / STUDY / run_id / "artifacts"
+def artifacts_of(home: Path, run_id: str, study: str = STUDY) -> Path:
+    return home / "mlruns" / "artifacts" / study / run_id / "artifacts"
 
 
 def runs_of(home: Path, study: str) -> list[Run]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver, GroupProgress
+from workbench.driver import Driver, GroupProgress, Resources
 from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
@@ -83,7 +83,10 @@ class Script:
         self.act = act
         self.attempts: list[tuple[str, int]] = []
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        return 1
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         return None
 
     def run(self, driver: Driver) -> None:

@@ -218,7 +218,7 @@ def test_a_confirmation_run_reads_back_with_its_test_its_seed_and_its_provenance
     tracker = Tracker(home)
     parent = made.parent_of(tracker, "confirmation")
     ended = made.tested(0.9375)
-    tracker.mirror(made.write(home, made.confirmation(3), ended=ended), parent)
+    tracker.mirror(made.write(home, made.confirmation(3), ended=ended), parent, seeds_shown=4)
 
     (row,) = Tracker(home, create=False).read_trials(made.STUDY)
     assert (row.role, row.group, row.strategy) == ("confirmation", "adamw-2", "adamw-2")
@@ -286,7 +286,7 @@ def test_scores_are_those_of_completed_confirmation_runs_that_have_some(home: Pa
         directory = made.write(home, spec, ended=ended)
         made.write_predictions(directory, scores)
         parent = search if spec.role is Role.SEARCH else confirmation
-        return tracker.mirror(directory, parent)
+        return tracker.mirror(directory, parent, seeds_shown=4)
 
     first = mirrored(made.confirmation(0), made.tested(), [1.0, 0.0, 1.0])
     second = mirrored(made.confirmation(1), made.tested(), [1.0, 1 / 3, 0.0])
@@ -312,7 +312,7 @@ def test_predictions_are_the_numbers_of_the_completed_runs_asked_for(home: Path)
         pyarrow.parquet.write_table(
             pyarrow.table(table), directory.artifacts / "predictions.parquet"
         )
-        return tracker.mirror(directory, parent)
+        return tracker.mirror(directory, parent, seeds_shown=6)
 
     numbers: dict[str, list[Any]] = {"target_age": [1.0, 2.0], "predicted_age": [1.5, 2.5]}
     asked = [
@@ -337,8 +337,8 @@ def test_what_a_trial_left_about_its_mistakes_is_read_of_the_runs_asked_for(home
     (directory.artifacts / "confusion_matrix.png").write_bytes(b"png")
     run_id = tracker.mirror(directory, made.parent_of(tracker))
     with tracker.reading(made.STUDY) as stored:
-        assert stored.examined(["other"]) == {}
-        read = stored.examined([run_id])[run_id]
+        assert stored.artifacts(["other"]) == {}
+        read = stored.artifacts([run_id])[run_id]
     assert read.scores == ({"class": "5", "f1": "0.75", "support": "60"},)
     assert read.pictures["confusion_matrix"] == b"png"
 

@@ -20,7 +20,7 @@ from workbench import record
 from workbench.record import Result, State, TrialDirectory
 from workbench.record.files import lock
 from workbench.tracker import Tracker, client, reader
-from workbench.tracker.entry import DatasetUse
+from workbench.tracker.entry import DatasetUse, record_tags
 from workbench.tracker.store import StoreError
 
 KEY = "digits/search/adamw-2/007"
@@ -43,6 +43,13 @@ def parent(tracker: Tracker) -> str:
 
 def complete(home: Path, number: int = 7, weights: bytes | None = None) -> TrialDirectory:
     return made.write(home, made.spec(number), ended=made.result(State.COMPLETE), weights=weights)
+
+
+def identity(directory: TrialDirectory) -> dict[str, str]:
+    """The tags that its run has from the moment it exists."""
+    spec = directory.spec()
+    assert spec is not None
+    return record_tags(spec)
 
 
 def test_mirroring_twice_and_by_another_process_changes_no_row(
@@ -140,7 +147,7 @@ def test_a_crash_after_the_run_was_made_leaves_one_run_that_is_completed_later(
     client = tracker._client._client
     run = client.create_run(
         tracker.experiment(made.STUDY),
-        tags={"workbench.key": KEY, "mlflow.parentRunId": parent},
+        tags={**identity(directory), "mlflow.parentRunId": parent},
     )
     client.log_param(run.info.run_id, "optimizer", "adamw")
     point = made.epoch(1)
@@ -351,12 +358,12 @@ def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
     client, experiment = tracker._client._client, tracker.experiment(made.STUDY)
-    tags = {"workbench.key": KEY, "mlflow.parentRunId": parent}
+    directory = complete(home)
+    tags = {**identity(directory), "mlflow.parentRunId": parent}
     runs = [client.create_run(experiment, start_time=at, tags=tags) for at in (3, 1, 2)]
     newest, deleted, oldest = (run.info.run_id for run in runs)
     client.delete_run(deleted)
 
-    directory = complete(home)
     assert Tracker(home).mirror(directory, parent) == oldest
     client.delete_run(oldest)
     assert Tracker(home).mirror(directory, parent) == newest
@@ -410,7 +417,7 @@ def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_s
     directory = made.write(home, made.confirmation(), ended=made.tested())
     made.write_predictions(directory, [1.0, 0.0])
     made.write(home, made.selection(), ended=made.result(State.COMPLETE))
-    assert tracker.reconcile(record.study_directory(home, made.STUDY)) == 2
+    assert tracker.reconcile(record.study_directory(home, made.STUDY), seeds_shown=1) == 2
     parents = tracker.read_study(made.STUDY).parents
     for spec in (made.selection(), made.confirmation()):
         run_id, status, _ = made.run_of(home, spec.key)
@@ -464,6 +471,138 @@ def test_a_registered_model_stays_when_another_trial_is_better(
     assert (model / "model.safetensors").read_bytes() == b"old"
     with pytest.raises(LookupError, match="has no model"):
         tracker.register(parent, "wines", "a card", champion=True)
+
+
+def test_test_values_and_predictions_are_withheld_until_all_of_them_are_shown(home: Path) -> None:
+    study = record.study_directory(home, made.STUDY)
+    for number in range(2):
+        directory = made.write(home, made.confirmation(number), ended=made.tested())
+        made.write_predictions(directory, [1.0, 0.0])
+    # Of a run whose test was killed before it had a result.
+    made.write_predictions(made.write(home, made.confirmation(2)), [1.0, 0.0])
+
+    def shown() -> list[bool]:
+        found = []
+        for number in range(3):
+            run_id, *_ = made.run_of(home, made.confirmation(number).key)
+            tested = bool(made.history_of(home, run_id, "test/accuracy"))
+            predicted = (made.artifacts_of(home, run_id) / "predictions.parquet").exists()
+            assert ("workbench.withheld" in made.tags_of(home, run_id)) == (
+                number < 2 and not tested
+            )
+            assert tested == predicted or number == 2
+            found.append(predicted)
+        return found
+
+    assert Tracker(home).reconcile(study) == 3
+    assert shown() == [False] * 3
+    with Tracker(home).reading(made.STUDY) as stored:
+        assert set(stored.tested().values()) == {made.PROTOCOL_SHA256}, "they can be looked at"
+    assert Tracker(home).reconcile(study, seeds_shown=1) == 1
+    assert shown() == [True, False, False]
+    # As a driver that sends a run again before it knows better.
+    assert Tracker(home).reconcile(study) == 0
+    assert shown() == [True, False, False]
+    assert Tracker(home).reconcile(study, seeds_shown=3) == 2
+    assert shown() == [True] * 3
+    assert Tracker(home).reconcile(study, seeds_shown=3) == 0
+
+
+def test_a_crash_between_test_values_and_their_mark_shows_them_later(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = record.study_directory(home, made.STUDY)
+    made.write(home, made.confirmation(), ended=made.tested())
+    Tracker(home).reconcile(study)
+    broken = Tracker(home)
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(broken._client._client, "delete_tag", crash)
+        broken.reconcile(study, seeds_shown=1)
+    Tracker(home).reconcile(study, seeds_shown=1)
+    run_id, *_ = made.run_of(home, made.confirmation().key)
+    assert made.history_of(home, run_id, "test/accuracy") == [(3, 0.9, made.BEGAN + 6000)]
+    assert "workbench.withheld" not in made.tags_of(home, run_id)
+
+
+def start(home: Path, record_id: str, number: int, epochs: int) -> tuple[str, str]:
+    """A study's directory with a trial, mirrored: the ids of parent and run."""
+    study = record.study_directory(home, made.STUDY)
+    study.mkdir(parents=True)
+    (study / "study.json").write_text(f'{{"name": "digits", "record_id": "{record_id}"}}')
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, params={"seed": number})
+    made.parent_of(tracker, "confirmation", tags={"workbench.protocol": record_id})
+    directory = made.write(
+        home, epochs=epochs, ended=made.result(State.COMPLETE), weights=b"weights"
+    )
+    return parent, tracker.mark_best(parent, "adamw-2", directory)
+
+
+@pytest.mark.parametrize("experiment_deleted", [True, False])
+def test_a_study_that_starts_again_shares_nothing_with_the_one_before(
+    home: Path, experiment_deleted: bool
+) -> None:
+    parent, run_id = start(home, "first", 1, epochs=5)
+    model = model_of(home, run_id)
+    if experiment_deleted:
+        client = Tracker(home)._client._client
+        client.delete_experiment(Tracker(home).experiment(made.STUDY))
+    shutil.rmtree(record.study_directory(home, made.STUDY))
+    new_parent, new_run = start(home, "second", 2, epochs=3)
+
+    assert parent != new_parent and run_id != new_run
+    assert [step for step, *_ in made.history_of(home, new_run, "train/loss")] == [1, 2, 3]
+    assert made.params_of(home, new_parent)["seed"] == "2"
+    tracker = Tracker(home)
+    assert [trial.run_id for trial in tracker.read_trials(made.STUDY)] == [new_run]
+    assert tracker.read_study(made.STUDY).parents["search"] == new_parent
+    assert not model.exists()
+    assert model_of(home, new_run).exists()
+    assert tracker.reconcile(record.study_directory(home, made.STUDY)) == 0
+    # The hash of a protocol outlives the records of its runs.
+    shutil.rmtree(record.study_directory(home, made.STUDY))
+    assert tracker.parent_tag(made.STUDY, "confirmation", "workbench.protocol") == "second"
+
+
+def test_a_trial_that_is_trained_again_in_a_new_directory_has_a_run_of_its_own(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = complete(home)
+    first = tracker.mirror(directory, parent)
+    shutil.rmtree(directory.path)
+    second = Tracker(home).mirror(made.write(home, epochs=2), parent)
+
+    assert first != second
+    assert len(made.history_of(home, second, "train/loss")) == 2
+    assert [trial.run_id for trial in tracker.read_trials(made.STUDY)] == [second]
+
+
+def test_reconciling_restores_deleted_models_and_the_mark_of_the_best(home: Path) -> None:
+    study = record.study_directory(home, made.STUDY)
+    for number, weights in ((1, None), (2, b"weights"), (3, None)):
+        value = 0.9 if number == 2 else 0.5
+        ended = made.result(State.COMPLETE, value=value)
+        made.write(home, made.spec(number), ended=ended, weights=weights)
+    made.write(home, made.confirmation(), ended=made.tested(), weights=b"tested")
+    assert Tracker(home).reconcile(study) == 4
+    assert Tracker(home).reconcile(study) == 0
+    runs = [made.run_of(home, spec.key)[0] for spec in (made.spec(2), made.confirmation())]
+    client = Tracker(home)._client._client
+    for run_id in runs:
+        client.delete_logged_model(made.tags_of(home, run_id)["workbench.model_id"])
+    client.delete_tag(runs[0], "workbench.best")
+
+    assert Tracker(home).reconcile(study) == 2
+    assert made.tags_of(home, runs[0])["workbench.best"] == "true"
+    contents = [(model_of(home, run) / "model.safetensors").read_bytes() for run in runs]
+    assert contents == [b"weights", b"tested"]
+    models = "SELECT COUNT(*) FROM logged_models WHERE lifecycle_stage = 'active'"
+    assert made.rows(home, models) == [(2,)]
+    assert Tracker(home).reconcile(study) == 0
 
 
 def test_reconciling_sends_what_mlflow_lacks_and_nothing_twice(home: Path) -> None:

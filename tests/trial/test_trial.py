@@ -225,6 +225,28 @@ def test_a_fenced_trial_writes_no_result(tiny: Path, home: Path, tmp_path: Path)
     assert directory.result() is None
 
 
+def test_an_attempt_that_was_given_up_writes_nothing_more(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    directory = directory_for(spec, tmp_path / "t")
+
+    def lose(result: EpochResult) -> Decision:
+        # The driver lost this node from sight, and gave the trial to another one.
+        if result.epoch == 2:
+            directory.write_spec(replace(spec, attempt=spec.attempt + 1))
+        return Decision.CONTINUE
+
+    with pytest.raises(trial_run.Fenced):
+        trial_run.run(directory, report=lose, interrupted=never)
+    assert len(directory.history()) == 2
+    assert {path.name for path in directory.path.iterdir()} == {
+        "spec.json",
+        "history.jsonl",
+        "lock",
+    }
+
+
 def test_a_trial_that_somebody_else_runs_is_refused(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +375,8 @@ def test_the_table_of_misread_texts_is_escaped(
     page = (directory.artifacts / "mistakes.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
     assert "x&lt;y" in page and "<script>" not in page
+    (written,) = json.loads((directory.artifacts / "mistakes.json").read_text())
+    assert written["text"] == texts.values[1], "as it is, for the report"
 
 
 def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(

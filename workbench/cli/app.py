@@ -21,6 +21,7 @@ from workbench.cli.options import (
     Home,
     Inline,
     Json,
+    On,
     Quiet,
     Set,
     Wait,
@@ -133,6 +134,7 @@ def run(
     home: Home = HERE,
     workers: Workers = None,
     inline: Inline = False,
+    on: On = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
     ] = False,
@@ -152,7 +154,7 @@ def run(
     with (
         terminal.errors(),
         terminal.home_or_temporary(home, smoke) as place,
-        terminal.started_workers(place, workers, inline) as started,
+        terminal.started_workers(place, workers, inline, on) as started,
     ):
         asked = (Path(study), overrides or [], place, started, terminal.watcher(quiet=quiet))
 
@@ -175,6 +177,7 @@ def confirm(
     home: Home = HERE,
     workers: Workers = None,
     inline: Inline = False,
+    on: On = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Use the test split without asking for confirmation.")
     ] = False,
@@ -210,7 +213,7 @@ def confirm(
         show = printed.confirmed if outcome.selection else printed.outcome
         show(terminal.console(), outcome, last=last, quiet=quiet)
 
-    with terminal.errors(), terminal.started_workers(place, workers, inline) as started:
+    with terminal.errors(), terminal.started_workers(place, workers, inline, on) as started:
         confirming = partial(confirm_study, study, fresh=fresh)
         outcome = (confirming if add is None else partial(add_level, study, add))(
             overrides or [],
@@ -219,7 +222,6 @@ def confirm(
             terminal.watcher(quiet=quiet),
             wait=wait,
             agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet),
-            at_once=terminal.worker_count(workers, inline),
             shown=shown,
         )
     raise typer.Exit(outcome.exit_code)

@@ -29,7 +29,19 @@ Set = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Local processes; one for each core by default."),
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes; by default as many as the machine or cluster has room for.",
+    ),
+]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ray[://HOST:PORT]",
+        help="Run trials on a Ray cluster, or on this machine through Ray.",
+    ),
 ]
 Inline = Annotated[
     bool, typer.Option("--inline", help="Run trials in this process, for debugging.")

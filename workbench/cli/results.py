@@ -29,6 +29,9 @@ def report(
     venue: Annotated[
         str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
     ] = "neurips",
+    percent: Annotated[
+        bool, typer.Option("--percent", help="Accuracy and F1 in percent, as papers print them.")
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -40,7 +43,7 @@ def report(
     from workbench.commands import across, outcomes
 
     with terminal.errors(also=(ValueError,)):
-        written = across.write_report(name, home.absolute(), out, venue=venue)
+        written = across.write_report(name, home.absolute(), out, venue, percent=percent)
         printed.report(terminal.console(), written, quiet=quiet)
     if open_:
         webbrowser.open(written.pages[-1].resolve().as_uri())
@@ -151,30 +154,29 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
 @results.command()
 def show(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study's name, or STUDY/TRIAL in one word.")
+        str,
+        typer.Argument(
+            metavar="STUDY", help="A study's name, or STUDY/STRATEGY or STUDY/TRIAL in one word."
+        ),
     ],
-    trial: Annotated[
+    within: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TRIAL]", help="A trial's name: adamw-2/007, confirmation/adamw-2/000."
+            metavar="[TRIAL]",
+            help="A trial's name: adamw-2/007, confirmation/adamw-2/000; or a strategy's: adamw-2.",
         ),
     ] = None,
     home: Home = HERE,
     as_json: Json = False,
 ) -> None:
-    """Show a study with its trials, or one trial with its epochs."""
+    """Show a study, the trials of a strategy from the best on, or one trial with its epochs."""
     from workbench.cli import printed
     from workbench.commands import browse
-    from workbench.commands.summaries import StudyDetails, TrialDetails
+    from workbench.commands.summaries import StudyDetails
 
     with terminal.errors():
-        name, within = browse.split_name(study)
-        trial = trial or within
-        found: StudyDetails | TrialDetails
-        if trial is None:
-            found = browse.study(home.absolute(), name)
-        else:
-            found = browse.trial(home.absolute(), name, trial)
+        name, second = browse.split_name(study)
+        found = browse.found(home.absolute(), name, within or second)
     if as_json:
         terminal.print_json(found.as_json())
     elif isinstance(found, StudyDetails):

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from workbench.commands.session import Watcher
     from workbench.driver import Workers
+    from workbench.driver.ray_workers import RayWorkers
     from workbench.driver.workers import LocalWorkers
     from workbench.study.confirm.offer import Offer
 
@@ -100,16 +101,18 @@ def answer(
     return found
 
 
-def worker_count(workers: int | None, inline: bool) -> int:
-    """How many trials run at a time."""
-    from workbench.driver.workers import default_count
-
-    return 1 if inline else workers or default_count()
-
-
 @contextmanager
-def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
-    """Where trials run, until the end of the block."""
+def started_workers(
+    home: Path, workers: int | None, inline: bool, on: str | None = None
+) -> Iterator[Workers]:
+    """Where trials run, until the end of the block.
+
+    Args:
+        home: Has the logs of workers.
+        workers: How many; by default as many as there is room for.
+        inline: In this process.
+        on: ``ray``, or the address of a Ray cluster: ``ray://HOST:PORT``.
+    """
     from workbench.driver.workers import InlineWorkers, LocalWorkers
 
     # Before the workers start, so that the warning is the first line.
@@ -117,12 +120,25 @@ def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[W
     if inline:
         yield InlineWorkers()
         return
-    local: LocalWorkers = LocalWorkers(workers, home / "mlruns" / "workers")
-    # Also after an error: an abandoned worker would keep its GPU memory.
-    try:
-        yield local
-    finally:
-        local.close()
+    logs = home / "mlruns" / "workers"
+    with ExitStack() as stack:
+        pool: RayWorkers | LocalWorkers
+        if on is None:
+            pool = LocalWorkers(workers, logs)
+        else:
+            from workbench.cli.printed.layout import print_line
+            from workbench.driver.workers import ClusterError
+
+            try:
+                from workbench.driver import ray_workers
+            except ImportError:
+                raise ClusterError("Ray is not installed: pip install 'ray[client]'.") from None
+            cluster = stack.enter_context(ray_workers.connected(on))
+            print_line(console(error=True), cluster)
+            pool = ray_workers.RayWorkers(workers, logs)
+        # Also after an error: an abandoned worker would keep its GPU memory.
+        stack.callback(pool.close)
+        yield pool
 
 
 def _name_the_store(home: Path) -> None:

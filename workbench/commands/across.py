@@ -28,7 +28,9 @@ from workbench.verdict.wording.numbers import listed
 _NOT_COMPARED = ("dataset", "device", "threads", "loader_workers", "activations_gb")
 
 
-def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
+def write_report(
+    name: str, home: Path, out: Path | None, venue: str = "neurips", *, percent: bool = False
+) -> Written:
     """Write the report of a study; of a file with ``across``, one for each study and one over all.
 
     Args:
@@ -38,6 +40,7 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
         out: The report's folder; ``reports/<name>`` of the home by default. Those of single
             studies are beside the reports of others.
         venue: Whose widths and fonts the files for a paper have.
+        percent: Whether page and paper of each study have shares in percent.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -50,8 +53,8 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
         name = record.experiment_of(load_all(Path(name))[0].name)
     studies = Tracker(home, create=False).cells(name)
     if not studies:
-        return publish.write(name, home, out, venue)
-    each = {study: publish.write(study, home, None, venue) for study in studies}
+        return publish.write(name, home, out, venue, percent=percent)
+    each = {study: publish.write(study, home, None, venue, percent=percent) for study in studies}
     pages = tuple(page for written in each.values() for page in written.pages)
     notes = tuple(note for written in each.values() for note in written.notes)
     composed = {study: written.composed for study, written in each.items() if written.composed}

@@ -46,7 +46,6 @@ def add_level(
     *,
     wait: bool = False,
     agree: Agree,
-    at_once: int = 1,
     shown: Shown = lambda outcome, last: None,
 ) -> Outcome:
     """Search and test the strategies of one more level, after the first result is known.
@@ -60,7 +59,6 @@ def add_level(
         watcher: Shows progress.
         wait: Wait for another driver of the study to end.
         agree: Asked before the test split is used.
-        at_once: How many runs the workers make at a time.
         shown: Told how search and confirmation ended.
 
     Raises:
@@ -83,7 +81,7 @@ def add_level(
             outcome = run.search(at, config, wait=wait)
             if outcome.signal is None and outcome.finished:
                 shown(outcome, False)
-                outcome = confirm.confirm(at, config, wait=wait, agree=agree, at_once=at_once)
+                outcome = confirm.confirm(at, config, wait=wait, agree=agree)
                 if outcome.confirmed:
                     session.describe(base, Tracker(home))
                     # Its report shows both.

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from workbench import record
-from workbench.commands.confirmation_progress import confirmation_progress
+from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.commands.summaries import (
     StudyDetails,
     StudySummary,
@@ -74,11 +74,11 @@ def studies(home: Path) -> list[StudySummary]:
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """A study and a trial of it, or None, from ``STUDY``, ``STUDY/TRIAL`` or a study file."""
+    """A study and what it names within, or None, from ``STUDY``, ``STUDY/...`` or a study file."""
     if name.endswith(STUDY_SUFFIXES):
         return load(Path(name)).name, None
-    study_name, _, trial_name = name.partition("/")
-    return study_name, trial_name or None
+    study_name, _, within = name.partition("/")
+    return study_name, within.rstrip("/") or None
 
 
 def study(home: Path, name: str) -> StudyDetails:
@@ -90,6 +90,36 @@ def study(home: Path, name: str) -> StudyDetails:
     records = _records(home, name)
     trials = tuple(_summary_of_trial(*pair, records) for pair in records.trials)
     return StudyDetails(summary=_summary_of_study(records), trials=trials)
+
+
+def found(home: Path, name: str, within: str | None = None) -> StudyDetails | TrialDetails:
+    """What ``show`` shows: a study with all its trials, those of one strategy, or one trial.
+
+    Args:
+        home: Where the study is.
+        name: The study's.
+        within: A trial's name; or a strategy, a role, or a strategy of a role: its trials, those of
+            each role from the best to the worst.
+
+    Raises:
+        Unknown: There is no such study, strategy or trial.
+    """
+    if within is None:
+        return study(home, name)
+    records = _records(home, name)
+    pairs = [
+        (directory, spec)
+        for directory, spec in records.trials
+        if spec.strategy == within or name_of(spec).startswith(f"{within}/")
+    ]
+    if not pairs:
+        return trial(home, name, within)
+    rows = [_summary_of_trial(*pair, records) for pair in pairs]
+    direction = pairs[0][1].objective.direction
+    return StudyDetails(
+        summary=_summary_of_study(records),
+        trials=tuple(sorted(rows, key=lambda row: row.rank(direction))),
+    )
 
 
 def trial(home: Path, name: str, trial_name: str) -> TrialDetails:
@@ -242,7 +272,7 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         best=best[0] if best else None,
         best_trial=best_trial,
         confirmation=records.confirmation,
-        verdict=_verdict(records),
+        verdict=verdict_of(records.directory, records.confirmation),
         added=described.added,
         file=described.file,
         question=described.question,
@@ -297,15 +327,16 @@ def keep_verdict(directory: Path, verdict: VerdictSummary) -> None:
     )
 
 
-def _verdict(records: _StudyRecords) -> VerdictSummary | None:
-    """None where a report has yet to say it, or the file is damaged or of other records.
+def verdict_of(directory: Path, confirmation: ConfirmationProgress | None) -> VerdictSummary | None:
+    """The verdict in a study's directory, while its records are as far as when it was given.
 
-    While a second look runs, the verdict is that of the first.
+    None where a report has yet to say it, or the file is damaged or of other records. While a
+    second look runs, the verdict is that of the first.
     """
-    shown = records.confirmation.seeds_shown if records.confirmation else 0
+    shown = confirmation.seeds_shown if confirmation else 0
     try:
-        found = _VERDICT.validate_json((records.directory / _VERDICT_FILE).read_bytes())
-        protocol = record.sha256_of(record.protocol_path(records.directory))
+        found = _VERDICT.validate_json((directory / _VERDICT_FILE).read_bytes())
+        protocol = record.sha256_of(record.protocol_path(directory))
     except (OSError, ValidationError):
         return None
     return found if (found.seeds, found.protocol) == (shown, protocol) else None

@@ -50,7 +50,6 @@ def confirm_study(
     *,
     wait: bool = False,
     agree: Agree,
-    at_once: int = 1,
     fresh: int | None = None,
     shown: Shown = lambda outcome, last: None,
 ) -> Outcome:
@@ -69,7 +68,6 @@ def confirm_study(
         wait: Wait for another driver of the study to end.
         agree: Asked after the selection, before the test split is used, and before a second look.
             Declining keeps what is there, and the same command asks again.
-        at_once: How many runs the workers make at a time, to estimate the remaining time.
         fresh: Seeds that a second look adds to every configuration, at least 1. One that has begun
             continues without it.
         shown: Told how each study ended, and whether it is the last.
@@ -97,9 +95,7 @@ def confirm_study(
     with session.opened(home, workers, watcher) as at:
         return session.for_each(
             chosen,
-            lambda config: confirm(
-                at, config, wait=wait, agree=agree, at_once=at_once, fresh=fresh
-            ),
+            lambda config: confirm(at, config, wait=wait, agree=agree, fresh=fresh),
             shown,
         )
 
@@ -110,7 +106,6 @@ def confirm(
     *,
     wait: bool,
     agree: Agree,
-    at_once: int,
     fresh: int | None = None,
 ) -> Outcome:
     """Confirm a searched study; see ``confirm_study``."""
@@ -123,7 +118,8 @@ def confirm(
     check(study)
     if not record.protocol_path(study.directory).exists():
         # Workers load their libraries while this process loads MLflow.
-        session.workers.prepare(at_once)
+        at_once = session.workers.count(config.resources)
+        session.workers.prepare(at_once, config.resources)
     with lease(study.directory, wait=wait):
         # First: without it ``confirm`` would ask for more search trials, which would be refused.
         preregistration.refuse_more_trials(study)
@@ -136,7 +132,7 @@ def confirm(
                 refuse_fresh_seeds(study)
         preregistration.settle(plan, study, logged=None)  # ``planned`` has looked
         try:
-            return _Confirming(session, study, plan, second).through(agree, at_once, fresh)
+            return _Confirming(session, study, plan, second).through(agree, fresh)
         finally:
             session.watcher.end()
 
@@ -174,7 +170,7 @@ class _Confirming:
         self._fresh = 0
         self._unsent = 0
 
-    def through(self, agree: Agree, at_once: int, fresh: int | None) -> Outcome:
+    def through(self, agree: Agree, fresh: int | None) -> Outcome:
         """Select, ask, test, until a signal or a declined offer stops it."""
         study, plan = self._study, self._plan
         selecting = replicates.selection(plan, study.directory)
@@ -195,7 +191,7 @@ class _Confirming:
             plan,
             selected,
             runs=testing.missing,
-            workers=at_once,
+            workers=self._session.workers.count(study.config.resources),
             fresh=len(second.content["seeds"]) if second else 0,
         )
         self._session.watcher.end()
@@ -225,9 +221,9 @@ class _Confirming:
 
         Of the first look all runs count, whatever protocol they had; of a second one its own.
         """
-        trials = Tracker(self._study.home).read_trials(self._study.name)
-        tested = [t for t in trials if t.role == Role.CONFIRMATION and t.test]
-        return sum(plan is self._plan or trial.protocol == plan.sha256 for trial in tested)
+        with Tracker(self._study.home).reading(self._study.name) as stored:
+            protocols = stored.tested().values()
+        return sum(plan is self._plan or protocol == plan.sha256 for protocol in protocols)
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""

@@ -81,6 +81,14 @@ def confirmation_progress(directory: Path, records: Records) -> ConfirmationProg
     return _of_test(records, arms, seeds, looks)
 
 
+def seeds_shown(directory: Path) -> int:
+    """Of each configuration of a study, how many seeds have test values that may be shown."""
+    if not record.protocol_path(directory).exists():
+        return 0
+    progress = confirmation_progress(directory, record.scan(directory))
+    return progress.seeds_shown if progress else 0
+
+
 def _of_test(records: Records, arms: int, seeds: Sequence[int], looks: int) -> ConfirmationProgress:
     """How far the test is.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -12,30 +13,50 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from workbench import backbones
+from workbench import backbones, datasets
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS
 from workbench.messages import listed, unknown
 from workbench.record import FILE_NAME
 from workbench.study.config.document import parse_value
+from workbench.study.paths import located
 
-# What may be compared, and the levels to start from.
-COMPARED = {
-    "optimizer": "[sgd, adamw]",
-    "freeze_depth": "[0, all]",
-    "schedule": "[constant, cosine]",
-}
 T = TypeVar("T")
-# By the kind of the data.
-SMALL = {"image": "small_cnn", "vector": "mlp", "text": "small_text"}
-_EXAMPLES = {"image": "resnet18, vit_b_16", "vector": "", "text": "bert-base-uncased"}
-_NOTES = {
-    "optimizer": "each with the learning rates that suit it, below",
-    "freeze_depth": "0: full fine-tuning; all: a linear probe",
-    "schedule": "of the learning rate",
-}
 # A column of more texts than this share, of this mean length, holds texts and no categories.
 _DISTINCT, _LETTERS, _NUMBERS = 0.5, 20, 20
+_EFFECT = 0.01  # accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a study of one kind of data starts from: a small backbone; the choices, in words."""
+
+    backbone: str
+    choices: str
+
+
+KINDS = {
+    "image": Kind(backbone="small_cnn", choices="small_cnn, or pretrained resnet18, vit_b_16, ..."),
+    "vector": Kind(backbone="mlp", choices="mlp"),
+    "text": Kind(backbone="small_text", choices="small_text, or pretrained bert-base-uncased, ..."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The levels of a factor to start from, and a note on them."""
+
+    levels: str
+    note: str
+
+
+COMPARED = {
+    "optimizer": Comparison(
+        levels="[sgd, adamw]", note="each with the learning rates that suit it, below"
+    ),
+    "freeze_depth": Comparison(levels="[0, all]", note="0: full fine-tuning; all: a linear probe"),
+    "schedule": Comparison(levels="[constant, cosine]", note="of the learning rate"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +65,7 @@ class Found:
 
     Attributes:
         dataset: As it stands in the study file.
-        kind: ``image``, ``vector`` or ``text``.
+        kind: Of ``KINDS``.
         name: What a study of these data may be called.
         regression: Whether numbers are predicted.
     """
@@ -53,12 +74,6 @@ class Found:
     kind: str
     name: str
     regression: bool = False
-
-    @property
-    def choices(self) -> str:
-        """Backbones for these data, in words."""
-        others = _EXAMPLES[self.kind]
-        return SMALL[self.kind] + (f", or pretrained {others}, ..." if others else "")
 
 
 class Ask(Protocol):
@@ -98,23 +113,29 @@ def write_study(
     if columns:
         question = f"Column to predict ({listed(columns, 20)})"
         found = ask(target, question, None, lambda column: _table(path, column, folder))
+    elif target is not None:
+        own = "its folders are the classes" if Path(path).is_dir() else "it has its own target"
+        raise ValueError(f"--target {target} names a column of a table; {path} is none: {own}.")
     else:
         found = _found(path, folder)
+    kind = KINDS[found.kind]
     model = ask(
         backbone,
-        f"Backbone ({found.choices})",
-        SMALL[found.kind],
+        f"Backbone ({kind.choices})",
+        kind.backbone,
         lambda written: backbone_of(written, found.kind),
     )
     compared = ask(compare, f"Compare ({', '.join(COMPARED)})", "optimizer", _compared)
     count = ask(trials, "Trials of each strategy", "12", _count)
     called = ask(name, "Name of the study", found.name if file is None else file.stem, _named)
     file = file or Path(f"{called}.yaml")
+    tested = None if found.regression else _test_samples(found, folder)
+    text = text_of(
+        found, name=called, backbone=model, compare=compared, trials=count, tested=tested
+    )
     try:
         with file.open("x", encoding="utf-8") as opened:
-            opened.write(
-                text_of(found, name=called, backbone=model, compare=compared, trials=count)
-            )
+            opened.write(text)
     except OSError as error:
         raise ValueError(f"{file} cannot be written: {error.strerror}.") from error
     return file
@@ -205,8 +226,46 @@ def _count(written: str) -> int:
     return int(written)
 
 
-def text_of(found: Found, *, name: str, backbone: str, compare: str, trials: int) -> str:
-    """The text of a study file; ``backbone`` is that of ``backbone_of``."""
+def _test_samples(found: Found, folder: Path) -> int | None:
+    """The size of the test split; None where the data are not here, or ``check`` refuses them."""
+    written = parse_value(found.dataset)
+    dataset = written if isinstance(written, dict) else {"name": written}
+    try:
+        # Where the data are divided does not depend on the seeds.
+        sizes = datasets.sizes(located("dataset", dataset, folder), study_seed=0, seed=0)
+    except (ValueError, OSError):
+        return None
+    return int(sizes["test"])
+
+
+def _effect(tested: int | None) -> str:
+    """The line of the smallest effect: at least one sample of the test split."""
+    least, why = _EFFECT, "a smaller difference in accuracy does not matter"
+    if tested and 1 / tested > least:
+        least = math.ceil(100 / tested) / 100
+        why += f"; one of {tested} test samples is {1 / tested:.3f}"
+    return f"confirm: {{smallest_effect: {least:g}}}   # {why}"
+
+
+def text_of(
+    found: Found,
+    *,
+    name: str,
+    backbone: str,
+    compare: str,
+    trials: int,
+    tested: int | None = None,
+) -> str:
+    """The text of a study file.
+
+    Args:
+        found: The data.
+        name: Of the study.
+        backbone: As ``backbone_of`` gives it.
+        compare: One of ``COMPARED``.
+        trials: Of each strategy.
+        tested: Number of test samples, where it is known.
+    """
     rates = "{low: 1e-4, high: 1e-1, log: true, default: 1e-3}"
     if compare == "optimizer":
         sgd = "{when: {optimizer: sgd}, low: 1e-3, high: 3e-1, log: true, default: 1e-2}"
@@ -214,7 +273,7 @@ def text_of(found: Found, *, name: str, backbone: str, compare: str, trials: int
     effect = (
         "# confirm: {smallest_effect: ...}   # in units of the target; `workbench confirm` needs it"
         if found.regression
-        else "confirm: {smallest_effect: 0.01}   # a smaller difference in accuracy does not matter"
+        else _effect(tested)
     )
     lines = [
         f"# Which {compare.replace('_', ' ')} is best on {found.name}?",
@@ -226,7 +285,7 @@ def text_of(found: Found, *, name: str, backbone: str, compare: str, trials: int
         "  epochs: 10",
         "  batch_size: 32",
         "compare:                # the strategies: every combination of the levels",
-        f"  {compare}: {COMPARED[compare]}   # {_NOTES[compare]}",
+        f"  {compare}: {COMPARED[compare].levels}   # {COMPARED[compare].note}",
         "tune:                   # searched afresh for every strategy",
         f"  learning_rate:{'' if compare == 'optimizer' else ' '}{rates}",
         f"search: {{trials_per_strategy: {trials}}}",

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from workbench import record
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import Records, confirmation_progress
+from workbench.commands.summaries import VerdictSummary
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
+from workbench.driver.workers import ClusterError
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unanswerable, Unready
 from workbench.study.config.document import StudyFileError
@@ -48,6 +50,7 @@ _EXIT_CODES: dict[type[Exception], int] = {
     FileExistsError: BAD_STUDY,
     Busy: ENVIRONMENT,
     Broken: ENVIRONMENT,
+    ClusterError: ENVIRONMENT,
     StoreError: ENVIRONMENT,
     Stopped: RESUMABLE,
     OSError: ENVIRONMENT,
@@ -77,6 +80,8 @@ class Outcome:
         saved_seconds: Training time that stored outputs of frozen stages have saved the study.
         damaged: Checkpoints of the study that were set aside as damaged.
         confirmed: Whether the study's confirmation is finished.
+        verdict: Of a finished confirmation; None where MLflow has yet to be sent its runs, and of a
+            level that was added to another study, whose report judges both.
         report: The page of its report; None where none is up to date.
     """
 
@@ -93,6 +98,7 @@ class Outcome:
     saved_seconds: float = 0.0
     damaged: int = 0
     confirmed: bool = False
+    verdict: VerdictSummary | None = None
     report: Path | None = None
 
     def __repr__(self) -> str:
@@ -149,6 +155,7 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
         ),
         damaged=sum(1 for _ in study.directory.rglob("checkpoint*.corrupt")),
         confirmed=progress is not None and progress.complete,
+        verdict=None if study.config.added else browse.verdict_of(study.directory, progress),
         report=report_of(study.home, study.name, records),
     )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import record
+from workbench.commands.confirmation_progress import seeds_shown
 from workbench.driver import GroupProgress
 from workbench.record import Role, TrialDirectory, environment
+from workbench.record.file_cache import FileCache
 from workbench.record.files import write_atomically
-from workbench.record.remembered import Remembered
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
@@ -76,8 +78,9 @@ def opened(
         files: The same of texts by file name, stored below ``study/``.
     """
     role = _parent_role(role)
-    texts = _files(study)
     path = study.directory / "study.json"
+    # A directory without it is a new start of the study, whatever MLflow has of its name.
+    texts = _files(study, None if path.exists() else uuid.uuid4().hex)
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
         write_atomically(path, texts["study.json"].encode())
@@ -123,6 +126,7 @@ def opened(
             tracker.reconcile(
                 study.directory,
                 parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED"),
+                seeds_shown=seeds_shown(study.directory),
             )
             tracker.close_parent(parent, page.status)
 
@@ -140,14 +144,14 @@ def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None)
     role, wanted = _parent_role(role), {**_files(study), **(files or {})}
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
     # was asked, it would answer the same.
-    known = Remembered(["settled", str(study.directory), role, wanted], _mirrored(study))
-    if known.found():
+    known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
+    if known.get():
         return True
     tracker = Tracker(study.home)
     settled = tracker.is_finished(study.name, role, files=wanted)
     if settled:
-        tracker.reconcile(study.directory)
-        known.keep(True)
+        tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
+        known.put(True)
     return settled
 
 
@@ -171,9 +175,11 @@ def _file(study: Study) -> str:
     return record.places.relative_to_home(study.file, study.home)
 
 
-def _files(study: Study) -> dict[str, str]:
-    """The study file and the study's description."""
-    described = {**description.describe(study), "file": _file(study)}
+def _files(study: Study, record_id: str | None = None) -> dict[str, str]:
+    """The study file and the study's description, with the identity of its directory."""
+    record_id = record_id or record.study_record_id(study.directory)
+    identity = {"record_id": record_id} if record_id else {}
+    described = {**description.describe(study), "file": _file(study), **identity}
     return {
         "study.yaml": study.config.document.text,
         "study.json": json.dumps(described, indent=1),

@@ -6,13 +6,12 @@ samples was kept with the weights.
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from workbench import record, tasks, usercode
+from workbench import record, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.predictions import Predictions
@@ -23,13 +22,11 @@ from workbench.commands.saved_model import (
     load_folder,
 )
 from workbench.commands.summaries import TrialDetails
-from workbench.datasets.preparation import preparation_of
 from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tracker.models import DESCRIPTION
 from workbench.trial import run as trial_run
 from workbench.trial import saved_weights
 from workbench.trial.artifacts import data_of
-from workbench.trial.saved_weights import Description
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
@@ -60,8 +57,7 @@ def load_trial(trial: TrialDetails) -> SavedModel:
         if weights is None:
             raise _no_weights(trial)
         trial_run.require_planned_code(plan.code)
-        found = saved_weights.read_description(directory.weights_description)
-        description = found or _described_again(directory, spec)
+        description = saved_weights.read_description(directory.weights_description)
     # With the current paths of files in the home.
     description = replace(description, backbone=plan.backbone, task=plan.task, code=plan.code)
     own_task = usercode.is_reference(plan.task["name"])
@@ -72,17 +68,6 @@ def load_trial(trial: TrialDetails) -> SavedModel:
         targets=data_of(spec).train.targets if own_task else None,
         # Trained on an accelerator, used wherever there is one or none.
         device="auto" if plan.device != "cpu" else "cpu",
-    )
-
-
-def _described_again(directory: TrialDirectory, spec: TrialSpec) -> Description:
-    """The description of weights whose own, of an older version, lacks how data are prepared."""
-    own = json.loads(directory.weights_description.read_text())
-    data = data_of(spec)
-    target = tasks.target_of(spec.plan.task)
-    preparation = preparation_of(spec.plan.dataset, data, target=target)
-    return saved_weights.describe(
-        spec, data, preparation, epoch=own["epoch"], value=own["value"], sha256=""
     )
 
 

@@ -57,14 +57,12 @@ def register(
     browse.study(home, study)
     facts = StudyFacts.of(home, study)
     trial = find(home, f"{study}/{strategy}") if strategy else _leader(home, study, facts)
-    description = None
     model = f"{study}/{trial.summary.trial}"
     with explained():
         path = TrialDirectory(trial.directory).weights_description
-        if path.exists():
-            description = saved_weights.read_description(path)
-    if description is None:
-        raise Unusable(f"{model} has no weights, or those of a version that cannot be registered.")
+        if not path.exists():
+            raise Unusable(f"{model} has no weights.")
+        description = saved_weights.read_description(path)
     name = name or study
     if set(name) & set("/:.%\"'") or not name.strip():
         raise Unusable(

@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench import record, report
 from workbench.commands import browse
-from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.confirmation_progress import other_tests_of_same_samples, seeds_shown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
@@ -64,7 +64,9 @@ class Written:
         return self.pages[-1]
 
 
-def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
+def write(
+    name: str, home: Path, out: Path | None, venue: str = "neurips", *, percent: bool = False
+) -> Written:
     """Write the report of a study from MLflow, and keep it with the study's parent runs.
 
     While a driver runs, or where the home cannot be written to, the report is only written.
@@ -74,6 +76,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         home: Where the store and the records are.
         out: The report's folder; ``reports/<name>`` of the home by default.
         venue: Whose widths and fonts the files for a paper have.
+        percent: Whether page and paper have shares in percent.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -97,12 +100,18 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
     notes: list[str] = []
+
+    def to_folder() -> tuple[Written, StoredStudy, Mapping[str, Any]]:
+        return _write(tracker, name, directory, folder, venue, file, notes, percent=percent)
+
     try:
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
             if kept:
-                tracker.reconcile(directory, parent_statuses=statuses)
-            written, study, content = _write(tracker, name, directory, folder, venue, file, notes)
+                tracker.reconcile(
+                    directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
+                )
+            written, study, content = to_folder()
             for run_id in _parents(study):
                 tracker.log_report(run_id, folder, only=writing.CONTENTS)
             describe(tracker, study, content)
@@ -122,7 +131,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
-    return _write(tracker, name, directory, folder, venue, file, notes)[0]
+    return to_folder()[0]
 
 
 def sync(name: str, home: Path) -> int:
@@ -140,7 +149,9 @@ def sync(name: str, home: Path) -> int:
     directory = record.study_directory(home, name)
     statuses = _statuses(home, name)
     with lease(directory):
-        return Tracker(home).reconcile(directory, parent_statuses=statuses)
+        return Tracker(home).reconcile(
+            directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
+        )
 
 
 def _statuses(home: Path, name: str) -> dict[str, str]:
@@ -172,7 +183,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         first = [t.run_id for t in trials if t.role == Role.CONFIRMATION and t.number == 0]
         predictions = stored.predictions(first) if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
-        examined = stored.examined(shown)
+        examined = stored.artifacts(shown)
     plan, second = (record.protocol_path(directory, look=look) for look in (1, 2))
     return report.Material(
         study=study,
@@ -230,7 +241,8 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
     """
     confirmation = content["confirmation"]
     if confirmation and confirmation["finished"]:
-        verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
+        names = ("word", "heading", "leader", "headline")
+        verdict = {name: content["verdict"][name] for name in names}
         # As MLflow has it; the records may have changed since.
         of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
         browse.keep_verdict(directory, VerdictSummary(**verdict, **of))
@@ -267,6 +279,8 @@ def _write(
     venue: str,
     file: Path | None,
     notes: Sequence[str],
+    *,
+    percent: bool,
 ) -> tuple[Written, StoredStudy, Mapping[str, Any]]:
     """What was written, of which study, and the content of report.json."""
     found = material(tracker, name, directory)
@@ -282,7 +296,7 @@ def _write(
     finished = confirmation is not None and confirmation.finished
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     written = Written(
-        pages=(writing.write(composed, folder, venue),),
+        pages=(writing.write(composed, folder, venue, percent=percent),),
         verdict=f"{judged.heading}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
         notes=(*notes, *_edited(found.study, file)),

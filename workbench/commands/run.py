@@ -104,7 +104,8 @@ def search(
     check(study)
     if not study.directory.is_dir():
         # Workers load their libraries while this process loads Optuna and MLflow.
-        session.workers.prepare(config.trials_per_group * len(config.groups))
+        trials = config.trials_per_group * len(config.groups)
+        session.workers.prepare(trials, config.resources)
     if not (study.studies_needed or study.resources.absent):
         study.resources.pending = False
     else:

@@ -186,15 +186,12 @@ def load_folder(folder: Path) -> SavedModel:
     Raises:
         Unusable: The folder has no model; or see ``SavedModel``.
     """
-    description = None
     with explained():
-        if (folder / DESCRIPTION).is_file():
-            description = saved_weights.read_description(folder / DESCRIPTION)
-        if description is None:
+        if not (folder / DESCRIPTION).is_file():
             raise Unusable(
-                f"{folder} has no {DESCRIPTION} that this version can read, so it holds no model "
-                "of `workbench export`."
+                f"{folder} has no {DESCRIPTION}: it holds no model of `workbench export`."
             )
+        description = saved_weights.read_description(folder / DESCRIPTION)
         weights: Mapping[str, Tensor] = saved_weights.read_checked(
             folder / WEIGHTS, folder / DESCRIPTION
         )

@@ -124,7 +124,8 @@ class Session:
             DiskError, StoreError: A record or a store cannot be written.
         """
         self.watcher.begin(title, notes)
-        self.workers.prepare(sum(s.target - s.ended for s in source.progress()))
+        missing = sum(s.target - s.ended for s in source.progress())
+        self.workers.prepare(missing, study.config.resources)
         try:
             with (
                 # From here on a signal parks trials instead of raising KeyboardInterrupt.

@@ -52,7 +52,7 @@ def _smoke(session: Session, config: StudyConfig) -> Outcome:
     if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
         return outcome
     try:
-        confirmed = confirm(session, config, wait=False, agree=lambda offer: True, at_once=1)
+        confirmed = confirm(session, config, wait=False, agree=lambda offer: True)
     # Such as a search whose only strategy is the default.
     except Unready:
         return outcome

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workbench.commands.confirmation_progress import ConfirmationProgress
-from workbench.record import Addition, EpochResult, Result, State, TrialSpec
+from workbench.record import Addition, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar
 
 
@@ -20,6 +21,7 @@ class VerdictSummary:
         leader: The configuration with the best mean; None where no mean may be compared.
         seeds: How many seeds of each configuration it is of.
         protocol: SHA-256 of the protocol that it is of.
+        headline: What the word means for this study; empty where an earlier version gave it.
     """
 
     word: str
@@ -27,6 +29,7 @@ class VerdictSummary:
     leader: str | None
     seeds: int
     protocol: str
+    headline: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +101,19 @@ class TrialSummary:
     seed: str
     hyperparameters: Mapping[str, Scalar]
 
+    def rank(self, direction: str) -> tuple[int, int, float]:
+        """A key that sorts trials by role and then from the best to the worst.
+
+        The value of a trial that did not complete is of fewer epochs, so it comes after all others.
+        """
+        value = math.inf if self.value is None else self.value
+        worse = -value if direction == "maximize" and self.value is not None else value
+        return list(Role).index(Role(self.role)), self.state is not State.COMPLETE, worse
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyDetails:
-    """A study with all its trials."""
+    """A study with its trials: all of them, or those that were asked for."""
 
     summary: StudySummary
     trials: tuple[TrialSummary, ...]

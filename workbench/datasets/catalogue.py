@@ -67,6 +67,8 @@ COMMON_OPTIONS: dict[str, object] = {
     # A number of samples, or a fraction of all samples of the classes kept; 0.2 each.
     "validation": FromOne | BelowOne,
     "test": FromZero | BelowOne,
+    # ``drop`` leaves out of training and validation what a later part has too; ``keep`` by default.
+    "duplicates": Literal["keep", "drop"],
 }
 # Further options of data sets of images; other data sets refuse them. See ``preprocessing``.
 IMAGE_OPTIONS: dict[str, object] = {

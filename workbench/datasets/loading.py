@@ -88,9 +88,10 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
         ``content_digest`` (SHA-256 of the samples that are divided, whatever the name and the
         division), ``test_digest`` (SHA-256 of the test samples' numbers in the whole data set,
         ascending, as little-endian int64), what a training seed draws again (``redrawn``, see
-        ``splits.redrawn``), the ``skipped`` samples (see ``Samples``) and ``duplicates`` across
-        the parts (see ``duplicates``). For the training part, the number of samples ``per_class``
-        or with each label; for ``numbers`` the mean and standard deviation of each column.
+        ``splits.redrawn``), the ``skipped`` samples (see ``Samples``), ``duplicates`` across
+        the parts (see ``duplicates``) and how many were ``dropped``. For the training part, the
+        number of samples ``per_class`` or with each label; for ``numbers`` the mean and standard
+        deviation of each column.
 
     Raises:
         Absent, ValueError: As for ``load``.
@@ -112,6 +113,8 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
         "redrawn": splits.redrawn(pool, split),
         "skipped": list(pool.samples.skipped),
         "duplicates": duplicates.across(pool, split),
+        # Only where they are: the description of other studies stays as it was.
+        **({"dropped": dict(split.dropped)} if split.dropped else {}),
         **splits.describe(pool, split.train),
     }
 
@@ -211,6 +214,8 @@ def _pool(key: str, target: str) -> Pool:
         )
     # With the defaults, so that a change of a default changes the digest as well.
     options = {**splits.DEFAULTS, **options}
+    if options.get("duplicates") == "keep":
+        del options["duplicates"]
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
     preprocessing.check(samples, options)
     # The digest depends on the content of the files, not on their location.

@@ -1,7 +1,7 @@
 """The driver: takes trials from a source, gives them to workers and collects their results.
 
 Used by ``run``, ``confirm`` and ``try``. A source is Optuna or a fixed list of runs; workers are
-this process or local processes.
+this process, local processes or those of a Ray cluster.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Protocol
 from workbench import record
 from workbench.driver.attempts import MAX_FAILURES, failure
 from workbench.driver.progress import GroupProgress, RunningTrial
+from workbench.driver.resources import Resources
 from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
@@ -29,7 +30,16 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError
 
-__all__ = ["Broken", "Driver", "GroupProgress", "Mirror", "RunningTrial", "Source", "Workers"]
+__all__ = [
+    "Broken",
+    "Driver",
+    "GroupProgress",
+    "Mirror",
+    "Resources",
+    "RunningTrial",
+    "Source",
+    "Workers",
+]
 
 SAME_FAILURES = 3
 _SHOWN_SECONDS = 0.25
@@ -68,7 +78,10 @@ class Mirror(Protocol):
 class Workers(Protocol):
     """A place to run trials."""
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        """How many trials run at a time, if each needs so much."""
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         """Get ready for so many trials, while the caller does something else."""
 
     def run(self, driver: Driver) -> None:

@@ -1,69 +1,28 @@
 """Where trials run: in this process, or in local processes that stay warm.
 
-A worker gets the path of a trial directory and sends back epoch results and a result. Messages are
-JSON, not pickle: nothing that arrives is ever executed.
-
-Each worker leads its own process group. A small process in that group, the guard, kills the group
-when the driver or the worker has ended. So a worker that is busy in native code and holds the GIL
-ends with its driver, and the processes that a trial has started end with its worker.
+``WorkerPool`` hands trials to workers and passes on what they send; Ray's workers use it too.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import itertools
 import json
-import os
-import queue
-import select
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable
-from functools import cached_property
-from multiprocessing.connection import Connection, wait
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import BinaryIO
+from typing import Generic, Protocol, TypeVar
 
 from workbench import record
 from workbench.driver import Driver
-from workbench.record import Decision, EpochResult, TrialDirectory, environment
-from workbench.record.files import DiskError
+from workbench.driver.process import Process, WorkerEnded
+from workbench.driver.resources import Resources, gpu_ids, local_count
+from workbench.driver.worker import Message, run_trial
+from workbench.record import Decision, EpochResult, TrialDirectory
 
 GRACE_SECONDS = 30.0
-
-Message = dict[str, object]
-
-
-def default_count() -> int:
-    """One process for each core that this process may use; a single one if there is a GPU."""
-    import torch
-
-    return 1 if torch.cuda.is_available() else environment.cores()
-
-
-def _outcome(
-    directory: TrialDirectory,
-    report: Callable[[EpochResult], Decision],
-    interrupted: Callable[[], bool],
-) -> Message:
-    """Run a trial; the message says how it ended."""
-    # Not at the top: it loads torch, which the driver of local workers does not need.
-    from workbench.trial import run as trial_run
-
-    try:
-        result = trial_run.run(directory, report=report, interrupted=interrupted)
-    except trial_run.Fenced:
-        return {"fenced": True}
-    except DiskError as error:
-        return {"halt": str(error)}
-    except trial_run.Lost as lost:
-        return {"lost": str(lost)}
-    return {"result": json.loads(record.to_json(result))}
+# How long a pool waits for a message, before it looks for a signal and shows the time.
+POLL_SECONDS = 0.25
 
 
 def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> None:
@@ -79,7 +38,11 @@ def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> Non
 class InlineWorkers:
     """Runs trials one after another in this process, for debugging."""
 
-    def prepare(self, trials: int) -> None:
+    def count(self, resources: Resources) -> int:
+        """One trial at a time."""
+        return 1
+
+    def prepare(self, trials: int, resources: Resources) -> None:
         """Nothing to do: this process is there."""
 
     def run(self, driver: Driver) -> None:
@@ -91,7 +54,7 @@ class InlineWorkers:
                 driver.idle()
                 return decision
 
-            _deliver(driver, directory, _outcome(directory, report, lambda: driver.stopping))
+            _deliver(driver, directory, run_trial(directory, report, lambda: driver.stopping))
 
     def kill(self) -> None:
         """Nothing to do: there are no other processes."""
@@ -100,37 +63,88 @@ class InlineWorkers:
         """Nothing to do: there are no other processes."""
 
 
-class LocalWorkers:
-    """Runs trials in local processes: started before or on demand, reused, killed at the end.
+class ClusterError(Exception):
+    """A cluster cannot be used; the message says why."""
 
-    Args:
-        count: Number of processes; see ``default_count`` by default.
-        logs: Folder for the output of the processes.
+
+class Worker(Protocol):
+    """A worker of a pool.
+
+    Attributes:
+        directory: The trial that it has; None if it has none.
     """
 
-    def __init__(self, count: int | None, logs: Path) -> None:
-        self._given = count
-        self._logs = logs
-        self._pool: list[_Process] = []
+    directory: TrialDirectory | None
 
-    @cached_property
-    def _count(self) -> int:
-        # Not at construction: it loads torch, and there may be no trial to run.
-        return self._given or default_count()
+    @property
+    def ready(self) -> bool:
+        """Whether it can take a trial at once; False while its place is not assigned."""
 
-    def prepare(self, trials: int) -> None:
-        """Start processes for so many trials: they need seconds to load their libraries."""
-        while len(self._pool) < min(trials, self._count):
-            self._pool.append(_Process(_free_log(self._logs)))
+    def run(self, directory: TrialDirectory) -> None:
+        """Let it run a trial."""
+
+    def send(self, message: Message) -> None:
+        """Send a message, also to a worker that has ended."""
+
+    def receive(self) -> Message:
+        """A message that has arrived; empty if it only became ready.
+
+        Raises:
+            WorkerEnded: The worker has ended.
+        """
+
+    def ended(self) -> bool:
+        """Whether a worker without a trial has ended."""
+
+    def kill(self) -> None:
+        """End it, and everything that it has started, and wait for that."""
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class WorkerPool(ABC, Generic[W]):
+    """Runs trials in workers that each have one at a time, and stay for the next one."""
+
+    def __init__(self) -> None:
+        self._pool: list[W] = []
+        self._resources = Resources()
+        # A trial for which no worker is ready yet.
+        self._held: TrialDirectory | None = None
+
+    @abstractmethod
+    def count(self, resources: Resources) -> int:
+        """The most workers at a time."""
+
+    @abstractmethod
+    def _add(self) -> W:
+        """A new worker."""
+
+    @abstractmethod
+    def _wait(self, workers: Sequence[W]) -> Sequence[W]:
+        """Those that have something to receive, after at most ``POLL_SECONDS``."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Kill what is running without waiting for it; safe in a signal handler."""
+
+    def prepare(self, trials: int, resources: Resources) -> None:
+        """Start workers for so many trials: they need seconds to load their libraries."""
+        if resources != self._resources:
+            self.close()
+            self._resources = resources
+        # Without a trial nothing is counted: that may load torch.
+        while len(self._pool) < trials and len(self._pool) < self.count(resources):
+            self._pool.append(self._add())
 
     def run(self, driver: Driver) -> None:
-        """Run the trials of a driver; the processes are kept for the next call."""
+        """Run the trials of a driver; the workers are kept for the next call."""
         deadline: float | None = None
         while True:
-            self._hand_out(driver)
+            exhausted = not self._hand_out(driver)
             busy = [worker for worker in self._pool if worker.directory is not None]
-            if not busy:
-                return
+            if not busy and (exhausted or driver.stopping):
+                break
             if driver.stopping and deadline is None:
                 deadline = time.monotonic() + GRACE_SECONDS
                 for worker in busy:
@@ -139,46 +153,48 @@ class LocalWorkers:
                 for worker in busy:
                     self._lose(driver, worker, f"did not stop within {GRACE_SECONDS:.0f} s")
                 continue
-            # The timeout lets the loop notice a signal, and the display show the time.
-            ready = wait([worker.connection for worker in busy], timeout=0.25)
-            for worker in busy:
-                if worker.connection in ready:
-                    self._receive(driver, worker)
+            for worker in self._wait([w for w in self._pool if w in busy or not w.ready]):
+                self._receive(driver, worker)
             driver.idle()
-
-    def kill(self) -> None:
-        """Kill the processes and everything that they have started, without waiting."""
-        for worker in self._pool:
-            worker.signal_end()
+        if self._held is not None:
+            driver.lost(self._held, "stopped")
+            self._held = None
 
     def close(self) -> None:
-        """Kill the processes and wait until they are gone."""
+        """Kill the workers and wait until they are gone."""
         for worker in self._pool:
             worker.kill()
         self._pool.clear()
+        self._held = None
 
-    def _hand_out(self, driver: Driver) -> None:
+    def _hand_out(self, driver: Driver) -> bool:
+        """Give trials to workers; return whether the driver may have another one."""
         # A trial must not lose an attempt to a worker that ended while it had none.
-        for worker in [w for w in self._pool if w.directory is None and w.ended()]:
-            worker.kill()
-            self._pool.remove(worker)
-        free = [worker for worker in self._pool if worker.directory is None]
-        while free or len(self._pool) < self._count:
-            directory = driver.next()
-            if directory is None:
-                return
-            if not free:
-                free = [_Process(_free_log(self._logs))]
-                self._pool += free
-            free.pop(0).start(directory)
+        for worker in [w for w in self._pool if w.ready and not w.directory and w.ended()]:
+            self._remove(worker)
+        while True:
+            free = next((w for w in self._pool if w.ready and w.directory is None), None)
+            if free is None and self._pool and len(self._pool) >= self.count(self._resources):
+                return True
+            self._held = self._held or driver.next()
+            if self._held is None:
+                return False
+            if free is not None:
+                free.run(self._held)
+                self._held = None
+            elif all(worker.ready for worker in self._pool):
+                self._pool.append(self._add())
+            else:
+                return True
 
-    def _receive(self, driver: Driver, worker: _Process) -> None:
+    def _receive(self, driver: Driver, worker: W) -> None:
         directory = worker.directory
-        assert directory is not None
         try:
-            message = json.loads(worker.connection.recv_bytes())
-        except (EOFError, OSError):
-            self._lose(driver, worker, worker.exit_reason())
+            message = worker.receive()
+        except WorkerEnded as ended:
+            self._lose(driver, worker, str(ended))
+            return
+        if directory is None:
             return
         if "epoch" in message:
             result = record.epoch_from_json(json.dumps(message["epoch"]))
@@ -187,162 +203,71 @@ class LocalWorkers:
         worker.directory = None
         _deliver(driver, directory, message)
 
-    def _lose(self, driver: Driver, worker: _Process, reason: str) -> None:
-        directory = worker.directory
-        assert directory is not None
+    def _lose(self, driver: Driver, worker: W, reason: str) -> None:
+        self._remove(worker)
+        if worker.directory is not None:
+            driver.lost(worker.directory, reason)
+
+    def _remove(self, worker: W) -> None:
         worker.kill()
         self._pool.remove(worker)
-        driver.lost(directory, reason)
 
 
-def _free_log(folder: Path) -> BinaryIO:
-    """The first log file that no running worker, of any driver, has locked."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count():
-        log = (folder / f"worker-{number}.log").open("ab")
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.close()
-            continue
-        except OSError:
-            pass  # The file system has no locks: two drivers may then share a log.
-        return log
-    raise AssertionError("unreachable")
-
-
-class _Process:
-    """One worker process, seen from the driver."""
-
-    def __init__(self, log: BinaryIO) -> None:
-        ours, theirs = socket.socketpair()
-        self._log, self._log_start = Path(log.name), log.tell()
-        with theirs, log:
-            # In a new session, so that Ctrl-C and a closed terminal reach the driver alone, which
-            # then asks the worker to stop. The worker inherits the open log, and so its lock.
-            self._process = subprocess.Popen(
-                # -P: a file in the current folder must not take the place of a library.
-                [sys.executable, "-P", "-m", "workbench.driver.workers", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.connection = Connection(ours.detach())
-        self.directory: TrialDirectory | None = None
-
-    def start(self, directory: TrialDirectory) -> None:
-        """Let the process run a trial."""
-        self.directory = directory
-        self.send({"run": str(directory.path)})
-
-    def send(self, message: Message) -> None:
-        """Send a message. A dead worker is detected in ``_receive``, so errors are ignored here."""
-        try:
-            self.connection.send_bytes(json.dumps(message).encode())
-        except OSError:
-            return
-
-    def signal_end(self) -> None:
-        """Kill the process and everything that it has started, without waiting."""
-        # macOS raises PermissionError for a group whose processes have all ended.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def kill(self) -> None:
-        """Kill the process and everything that it has started, and wait for its end."""
-        self.signal_end()
-        self._process.wait()
-        self.connection.close()
-
-    def ended(self) -> bool:
-        """Whether the process has ended."""
-        return self._process.poll() is not None
-
-    def exit_reason(self) -> str:
-        """Why the process ended: signal or exit status, and the last line of its output."""
-        code = self._process.wait()
-        with self._log.open("rb") as log:
-            log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").split("\n")
-        lines = [line.strip() for line in lines if line.strip()]
-        last = f": {lines[-1]}" if lines and code > 0 else ""
-        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-        return f"worker ended {how}{last}"
-
-
-def _work(connection: Connection) -> None:
-    """Run the trials that the driver sends, until the driver closes the connection."""
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-    answers: queue.SimpleQueue[Decision] = queue.SimpleQueue()
-    interrupt = threading.Event()
-
-    def listen() -> None:
-        while True:
-            try:
-                message = json.loads(connection.recv_bytes())
-            except (EOFError, OSError):
-                os._exit(1)  # The driver is gone; the main thread may be deep in native code.
-            if "run" in message:
-                interrupt.clear()
-                orders.put(message["run"])
-            elif "interrupt" in message:
-                interrupt.set()
-            else:
-                answers.put(Decision(message["decision"]))
-
-    # A thread: while libraries are imported or a trial runs, it notices that the driver has ended.
-    threading.Thread(target=listen, daemon=True).start()
-
-    def send(message: Message) -> None:
-        connection.send_bytes(json.dumps(message).encode())
-
-    def report(result: EpochResult) -> Decision:
-        send({"epoch": json.loads(record.to_json(result))})
-        return answers.get()
-
-    _load_libraries()
-    while True:
-        send(_outcome(TrialDirectory(Path(orders.get())), report, interrupt.is_set))
-
-
-def _load_libraries() -> None:
-    """Load what a trial needs, before there is one."""
-    import torch._dynamo  # noqa: F401, which torch loads with the first optimizer
-
-    import workbench.trial.run  # noqa: F401
-
-
-def _start_guard(connection: int) -> None:
-    """Start the process that kills this process group when the driver or this process has ended.
+class LocalWorkers(WorkerPool["LocalWorker"]):
+    """Runs trials in processes of this machine: started before or on demand, and reused.
 
     Args:
-        connection: The socket whose other end only the driver holds.
+        count: Number of processes; by default as many as the machine has room for.
+        logs: Folder for the output of the processes.
     """
-    # The kernel closes ``held`` when this process ends, which wakes the guard at ``alive``.
-    alive, held = os.pipe()
-    if (between := os.fork()) != 0:
-        os.waitpid(between, 0)
-        os.close(alive)
-        # A forked child would inherit the open end and keep the guard waiting.
-        os.register_at_fork(after_in_child=lambda: os.close(held))
-        return
-    # A grandchild: a trial that waits for all its children must not wait for the guard.
-    if os.fork() != 0:
-        os._exit(0)
-    os.close(held)
-    watched = select.poll()
-    for end in (alive, connection):
-        watched.register(end, 0)  # poll reports a hang-up whatever the event mask is.
-    watched.poll()
-    os.killpg(0, signal.SIGKILL)
+
+    def __init__(self, count: int | None, logs: Path) -> None:
+        super().__init__()
+        self._given = count
+        self._logs = logs
+
+    def count(self, resources: Resources) -> int:
+        """The number given, or else what the resources of the machine suffice for."""
+        return self._given or local_count(resources)
+
+    def kill(self) -> None:
+        """Kill the processes and everything that they have started, without waiting."""
+        for worker in self._pool:
+            worker.process.signal_end()
+
+    def _add(self) -> LocalWorker:
+        taken = {worker.place for worker in self._pool}
+        place = next(place for place in range(len(taken) + 1) if place not in taken)
+        environment = {}
+        if gpus := gpu_ids(self._resources):
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
+        elif self._resources.gpus == 0:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        return LocalWorker(Process(self._logs, environment), place)
+
+    def _wait(self, workers: Sequence[LocalWorker]) -> Sequence[LocalWorker]:
+        ready = wait([worker.process.connection for worker in workers], timeout=POLL_SECONDS)
+        return [worker for worker in workers if worker.process.connection in ready]
 
 
-if __name__ == "__main__":
-    # A scheduler may signal every process of a job; only the driver reacts, and asks the workers to
-    # stop. Not SIG_IGN, which the processes that a trial starts would inherit.
-    for _name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"):
-        signal.signal(getattr(signal, _name), lambda *_: None)
-    _start_guard(int(sys.argv[1]))
-    _work(Connection(int(sys.argv[1])))
+class LocalWorker:
+    """A process of this machine.
+
+    Args:
+        process: Its process.
+        place: The lowest number that no other worker of the pool has; it decides the GPU.
+    """
+
+    ready = True
+
+    def __init__(self, process: Process, place: int) -> None:
+        self.process = process
+        self.place = place
+        self.directory: TrialDirectory | None = None
+        self.send, self.receive = process.send, process.receive
+        self.ended, self.kill = process.ended, process.kill
+
+    def run(self, directory: TrialDirectory) -> None:
+        """Let it run a trial."""
+        self.directory = directory
+        self.send({"run": str(directory.path)})

@@ -49,7 +49,7 @@ class Split:
         first: The values kept of the first ``samples`` samples.
         seconds: That the frozen stages take for a sample; ``reading``: that reading its kept values
             takes.
-        unread: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
+        blank: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
             reads the inputs too.
     """
 
@@ -59,7 +59,7 @@ class Split:
     first: tuple[Tensor, ...]
     seconds: float
     reading: float
-    unread: Tensor | None = None
+    blank: Tensor | None = None
 
     @property
     def sample_bytes(self) -> int:
@@ -71,11 +71,11 @@ class Split:
 
         Args:
             module: The model.
-            batch: Its inputs; may be None where ``unread`` is not None.
+            batch: Its inputs; may be None where ``blank`` is not None.
             kept: Of the batch.
         """
-        if self.unread is not None:
-            batch = self.unread.expand(len(kept.values[0]), *self.unread.shape[1:])
+        if self.blank is not None:
+            batch = self.blank.expand(len(kept.values[0]), *self.blank.shape[1:])
         assert batch is not None
         return stages.replay(module, self.cut, batch, kept)
 
@@ -111,10 +111,12 @@ class StoredActivations:
         if len(positions) not in self.sizes:
             outputs: Tensor = module(read(positions))
             return outputs
-        batch = read(positions) if self.split.unread is None else None
+        batch = read(positions) if self.split.blank is None else None
         return self.split.replay(module, batch, self._at(positions))
 
-    def also_for(self, sizes: Collection[int], module: nn.Module, read: Read) -> StoredActivations:
+    def with_sizes(
+        self, sizes: Collection[int], module: nn.Module, read: Read
+    ) -> StoredActivations:
         """The same for batches of more sizes, where outputs are bitwise equal for these as well.
 
         Args:
@@ -240,7 +242,7 @@ def split(request: Request) -> Split | None:
     if isinstance(batch, Tensor):
         # Reading images may take longer than the rest of the model.
         blank = torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:])
-        without = replace(found, unread=blank)
+        without = replace(found, blank=blank)
         if _reads_no_inputs(request, without, batch, kept):
             return without
     return found
@@ -255,7 +257,7 @@ def _reads_no_inputs(request: Request, split: Split, batch: Tensor, kept: Activa
             if training:
                 stages.train_mode(staged, request.depth)
             outputs = []
-            for inputs in (split, replace(split, unread=None)):
+            for inputs in (split, replace(split, blank=None)):
                 with torch.no_grad(), torch.random.fork_rng(devices=[]):
                     outputs.append(inputs.replay(staged.module, batch, kept))
             if not torch.equal(*outputs):

@@ -53,7 +53,7 @@ class FrozenStages:
         *,
         plan: Plan,
         data: Data,
-        made: Batches,
+        batches: Batches,
         validation_size: int,
         before: Callable[[], None],
     ) -> None:
@@ -63,12 +63,12 @@ class FrozenStages:
             source: None where nothing may be stored.
             plan: Of the trial.
             data: Of the trial.
-            made: Its training batches.
+            batches: Its training batches.
             validation_size: Samples of a batch of validation.
             before: See ``Request``.
         """
         self._source, self._plan, self._data = source, plan, data
-        self._batches, self._validation_size, self._before = made, validation_size, before
+        self._batches, self._validation_size, self._before = batches, validation_size, before
         self._depth, self._epoch, self._found = 0, 0, Stored()
         self.saved_seconds = 0.0
 
@@ -77,7 +77,7 @@ class FrozenStages:
 
         Called for each report.
         """
-        frozen = untrained(self._plan, epoch)
+        frozen = frozen_depth(self._plan, epoch)
         if self._source is None or not frozen:
             return Stored()
         staged.module.eval()
@@ -113,7 +113,7 @@ class FrozenStages:
                 before=self._before,
             )
         )
-        return stored and stored.also_for(self._batches.sizes(passed), staged.module, read)
+        return stored and stored.with_sizes(self._batches.sizes(passed), staged.module, read)
 
     def _validation(self, staged: Staged, frozen: int) -> StoredActivations | None:
         part, size = self._data.validation, self._validation_size
@@ -123,7 +123,7 @@ class FrozenStages:
         )
 
 
-def untrained(plan: Plan, epoch: int) -> int:
+def frozen_depth(plan: Plan, epoch: int) -> int:
     """How many stages no epoch up to this one has trained."""
     places = [plan.place_of(each) for each in range(1, epoch + 1)]
     return min(parameter_groups.depth(plan.phases[phase], within) for phase, within in places)

@@ -133,7 +133,7 @@ class Engine:
                 activation_source if is_cacheable else None,
                 plan=plan,
                 data=data,
-                made=self._batches,
+                batches=self._batches,
                 validation_size=inference.batch_size(data.validation.inputs),
                 before=self._stop_if_asked,
             )

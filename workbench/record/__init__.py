@@ -50,6 +50,7 @@ from workbench.record.directory import (
     scan,
     study_directory,
     study_of,
+    study_record_id,
 )
 from workbench.record.files import Locked, lock, sha256_of, write_atomically
 
@@ -86,6 +87,7 @@ __all__ = [
     "spec_from_json",
     "study_directory",
     "study_of",
+    "study_record_id",
     "to_json",
     "write_atomically",
 ]

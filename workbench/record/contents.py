@@ -103,6 +103,8 @@ class TrialSpec:
         protocol: SHA-256 of the study's ``protocol.json``, or of ``protocol-2.json`` in a second
             look; set only in the runs that this protocol plans, and only a confirmation run may
             open the test split with it.
+        record_id: Of the directory that records it, made with the directory; empty in records of
+            earlier versions. A trial that is trained again in a new directory has another one.
     """
 
     study: str
@@ -120,6 +122,7 @@ class TrialSpec:
     attempt: int = 1
     failures: int = 0
     protocol: str | None = None
+    record_id: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -70,6 +73,12 @@ class TrialDirectory:
             self.reopen()
             (self.path / "history.jsonl").unlink(missing_ok=True)
             self.drop_checkpoints()
+            spec = replace(spec, record_id=uuid.uuid4().hex)
+        else:
+            # The specification may be made from that of another trial.
+            with suppress(Damaged):
+                stored = self.stored_spec()
+                spec = replace(spec, record_id=stored.record_id if stored else "")
         if (home := places.home_of(self.path)) is not None:
             spec = replace(spec, plan=places.portable(spec.plan, home))
         write_atomically(self.path / "spec.json", to_json(spec, indent=1).encode())
@@ -296,6 +305,14 @@ def study_of(directory: TrialDirectory, spec: TrialSpec) -> Path:
 def study_directory(home: Path, study: str) -> Path:
     """The directory of a study's storage, lease and trials."""
     return home / "mlruns" / "studies" / study
+
+
+def study_record_id(study_directory: Path) -> str | None:
+    """The identity of a study's directory, from its study.json; None without one that says it."""
+    with suppress(OSError, ValueError, AttributeError):
+        content = json.loads((study_directory / "study.json").read_bytes())
+        return None if content.get("record_id") is None else str(content["record_id"])
+    return None
 
 
 def environment_path(study_directory: Path) -> Path:

@@ -38,6 +38,20 @@ def portable(plan: Plan, home: Path) -> Plan:
     return _changed(plan, change)
 
 
+def inside(plan: Plan) -> list[str]:
+    """The paths in the home that a stored plan names, relative to it."""
+    found: list[str] = []
+
+    def collect(text: str) -> str:
+        if text.startswith(f"{_HOME}{os.sep}"):
+            path = text.removeprefix(f"{_HOME}{os.sep}")
+            found.append(str(usercode.file_of(path)) if usercode.is_reference(path) else path)
+        return text
+
+    _changed(plan, collect)
+    return found
+
+
 def located(plan: Plan, home: Path) -> Plan:
     """A stored plan with the current paths of its files in this home."""
 

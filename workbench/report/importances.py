@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.record.remembered import Remembered
+from workbench.record.file_cache import FileCache
 from workbench.report.checks.bounds import position
 from workbench.tracker.stored_study import Range
 
@@ -83,14 +83,14 @@ class Importances(NamedTuple):
     skipped: tuple[str, ...]
 
 
-def recall(observations: tuple[Observation, ...]) -> Importances:
+def cached(observations: tuple[Observation, ...]) -> Importances:
     """``evaluate``, or what an earlier command found for the same observations."""
-    known = Remembered(["importances", repr(observations)], [])
-    found = known.found()
+    known = FileCache(["importances", repr(observations)], [])
+    found = known.get()
     if found is None:
         # The same objects as next time, so that their pickles are equal (``rendering``).
         found = json.loads(json.dumps(evaluate(observations)))
-        known.keep(found)
+        known.put(found)
     n, rows, level, draws, of, skipped = found
     return Importances(n, tuple(starmap(Importance, rows)), level, draws, of, tuple(skipped))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workbench.tracker.examined import Examined
 from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_artifacts import TrialArtifacts
 from workbench.tracker.trial_run import TrialRun
 
 # Run id to metric to (epochs done, value), in the order of the epochs.
@@ -38,7 +38,7 @@ class Material:
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     predictions: Predictions = field(default_factory=dict)
     histories: Histories = field(default_factory=dict)
-    examined: Mapping[str, Examined] = field(default_factory=dict)
+    examined: Mapping[str, TrialArtifacts] = field(default_factory=dict)
     protocol_on_disk: str | None = None
     second_on_disk: str | None = None
     tested_by_others: tuple[str, ...] = ()

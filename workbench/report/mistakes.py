@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from workbench.plotting import mistakes
 from workbench.report.results import ConfirmationResult
 from workbench.report.trials import best, best_of_each
-from workbench.tracker.examined import Examined
 from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_artifacts import TrialArtifacts
 from workbench.tracker.trial_run import TrialRun
 
 _MOST_SCORES = 30  # rows; of more classes, those with the lowest scores are shown
@@ -59,7 +59,7 @@ def summarize(
     study: StoredStudy,
     trials: Sequence[TrialRun],
     confirmation: ConfirmationResult | None,
-    examined: Mapping[str, Examined],
+    examined: Mapping[str, TrialArtifacts],
 ) -> tuple[StrategyMistakes, ...]:
     """Of each strategy that has any, in the order of the confirmation, else of the study.
 
@@ -86,23 +86,21 @@ def summarize(
 def _runs(
     chosen: Mapping[str, TrialRun],
     confirmation: ConfirmationResult | None,
-    examined: Mapping[str, Examined],
+    examined: Mapping[str, TrialArtifacts],
 ) -> Iterator[tuple[str, str | None, str]]:
-    """Strategy, seed and run: the confirmation's first seed, if its pictures were drawn."""
+    """Strategy, seed and run: the confirmation's first seed, else the search's best trial."""
     finished = confirmation is not None and confirmation.finished
     arms = confirmation.arms if confirmation and finished else ()
     for name in [arm.name for arm in arms] or chosen:
         runs = [(r.seed, r.run_id) for a in arms if a.name == name for r in a.runs if r.number == 0]
         options = [*runs, *((None, t.run_id) for t in [chosen.get(name)] if t)]
         useful = [(s, run) for s, run in options if run in examined and examined[run].scores]
-        # Earlier versions drew pictures of the search's trials only.
-        useful.sort(key=lambda option: -len(examined[option[1]].pictures))
         if useful:
             yield name, *useful[0]
 
 
 def _of_run(
-    shown: Examined, *, strategy: str, run_id: str, trial: str, seed: str | None, first: bool
+    shown: TrialArtifacts, *, strategy: str, run_id: str, trial: str, seed: str | None, first: bool
 ) -> StrategyMistakes:
     rows = [_numbers(row) for row in shown.scores]
     if len(rows) > _MOST_SCORES:
@@ -110,7 +108,6 @@ def _of_run(
         key = list(rows[0])[-2]
         rows = sorted(rows, key=lambda row: float(row[key]))[:_MOST_SCORES]
     measure = mistakes.size_of(shown.mistakes[0]) if shown.mistakes else ""
-    texts = shown.texts if len(shown.texts) == len(shown.mistakes) else [None] * len(shown.mistakes)
     return StrategyMistakes(
         strategy=strategy,
         run_id=run_id,
@@ -123,12 +120,12 @@ def _of_run(
         mistakes=tuple(
             Mistake(
                 sample=str(row.get("name") or row.get("sample", "")),
-                text=text,
+                text=row.get("text"),
                 true=mistakes.words(row["true"]),
                 predicted=mistakes.words(row["predicted"]),
                 size=float(row.get(measure, "nan")),
             )
-            for row, text in zip(shown.mistakes, texts, strict=True)
+            for row in shown.mistakes
         ),
         pictures=tuple(shown.pictures),
     )

@@ -26,7 +26,7 @@ from workbench.report import (
 from workbench.report.checks import confirmation as confirmation_checks
 from workbench.report.checks import data, search
 from workbench.report.content import FigureEntry, Progress, Summary
-from workbench.report.figures import CONFIRMATION, FIGURES, Findings, LeftOut, load
+from workbench.report.figures import CONFIRMATION, FIGURES, Findings, LeftOut, NotApplicable, load
 from workbench.report.material import Material
 from workbench.report.trials import best, is_adaptive, may_show_medians, of_search
 from workbench.tracker.stored_study import StoredStudy
@@ -252,27 +252,31 @@ def _figures(
 
     Figures of the confirmation come first, as their part of the report does.
     """
-    left_out, numbers = [], {}
+    left_out, numbers, parts = [], {}, {}
     for name in FIGURES:
+        figure = load(name)
         try:
-            numbers[name] = load(name).summarize(findings)
+            numbers[name] = figure.summarize(findings)
+        except NotApplicable:
+            continue
         except LeftOut as reason:
             left_out.append({"name": name, "reason": str(reason)})
+        else:
+            parts[name] = figure.part(numbers[name])
     assert findings.verdict is not None
     # Every caption that shows test values must also carry these warnings.
     added = [*wording.left_out(findings.verdict), *([caution] if caution else [])]
     drawn = []
-    for number, name in enumerate(
-        sorted(numbers, key=lambda name: load(name).of != CONFIRMATION), start=1
-    ):
-        figure = load(name)
-        sentences = [figure.caption(numbers[name]), *(added if figure.of == CONFIRMATION else [])]
+    ordered = sorted(parts, key=lambda name: parts[name] != CONFIRMATION)
+    for number, name in enumerate(ordered, start=1):
+        caption = load(name).caption(numbers[name])
+        sentences = [caption, *(added if parts[name] == CONFIRMATION else [])]
         drawn.append(
             FigureEntry(
                 name=name,
                 number=number,
                 caption=" ".join(sentences),
-                of=figure.of,
+                of=parts[name],
             )
         )
     return tuple(drawn), left_out, numbers

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from workbench.record import State
+from workbench.report.percent import plain
 from workbench.report.trials import by_strategy, ranked
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -133,7 +134,8 @@ def metric_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> li
         if metric.startswith("validation/") and metric != study.objective.metric
     }
     usual = [f"validation/{name}" for name in ("accuracy", "precision", "recall", "f1", "loss")]
-    return [*(name for name in usual if name in present), *sorted(present.difference(usual))][:6]
+    order = {name: place for place, name in enumerate(usual)}
+    return sorted(present, key=lambda name: (order.get(plain(name), len(order)), name))[:6]
 
 
 def knob_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> list[str]:

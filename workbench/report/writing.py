@@ -18,7 +18,8 @@ from workbench.record.files import is_abandoned
 from workbench.report import templates, tidy
 from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
-from workbench.report.summary import Composed
+from workbench.report.percent import in_percent
+from workbench.report.summary import Composed, compose
 
 # What Workbench writes to a report's folder; everything else in it belongs to the user.
 CONTENTS = (
@@ -27,7 +28,9 @@ CONTENTS = (
 )
 
 
-def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
+def write(
+    composed: Composed, folder: Path, venue: str = "neurips", *, percent: bool = False
+) -> Path:
     """Write the whole report, or leave the folder as it was.
 
     The same input gives the same bytes. An earlier report in the folder is replaced; files that are
@@ -37,6 +40,8 @@ def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
         composed: The content of the report.
         folder: Of the report.
         venue: Decides the widths and fonts of the files for a paper.
+        percent: Whether texts, tables and figures have shares in percent; report.json and the data
+            have them as they were measured in any case.
 
     Returns:
         The path of index.html.
@@ -45,15 +50,18 @@ def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
         FileExistsError: The folder is not empty and contains no report.
         ValueError: No such venue.
     """
-    summary, content = composed.summary, composed.summary.content
+    shown = composed
+    if percent:
+        shown = compose(in_percent(composed.material), figures=bool(composed.numbers))
+    summary, content = shown.summary, shown.summary.content
     with replacing(folder, CONTENTS, "report.json") as new:
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(composed.summary.content, indent=1, ensure_ascii=False, allow_nan=False)
         texts = {"report.json": text + "\n", "report.md": templates.markdown(content)}
         write_files(texts | paper.files(summary, venue=venue), new)
-        tidy.write(tidy.tables(composed.material, summary), new / "data")
+        tidy.write(tidy.tables(composed.material, composed.summary), new / "data")
         pictures = {
             entry.name: rendering.render(
-                *(entry.name, composed.numbers[entry.name], entry.caption, new / "figures", venue),
+                *(entry.name, shown.numbers[entry.name], entry.caption, new / "figures", venue),
                 report=folder.resolve(),
             )
             for entry in summary.figures

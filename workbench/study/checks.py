@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import starmap
 
 from workbench import downloads, usercode
 from workbench.downloads import Absent
@@ -61,6 +60,23 @@ def check(study: Study) -> None:
         raise StudyFileError(problems)
 
 
+@dataclass(frozen=True)
+class _Look:
+    """One look at what a study needs.
+
+    Attributes:
+        knob: Whose problem it is.
+        found: What the study file has there.
+        take: Takes the look; raises what is wrong.
+        needs: Knobs whose looks must have passed.
+    """
+
+    knob: str
+    found: object
+    take: Callable[[], object]
+    needs: tuple[str, ...] = ()
+
+
 class _Checks:
     """The checks of one study."""
 
@@ -85,41 +101,68 @@ class _Checks:
     def _problems(
         self, proposal: Proposal, tuned: str | None = None, value: object = None
     ) -> list[Problem]:
-        """What the data, the backbone, the weights, the transforms or the device refuse."""
+        """What the data, the backbone, the weights, the transforms or the device refuse.
+
+        A look that needs what another one could not load is left out: its problem would follow
+        from that of the other.
+        """
         knobs = self._study.knobs(proposal)
         steps = recipes.augmentation_steps(knobs.get("augmentation") or ())
-
-        def refused(knob: str, found: object, look: Callable[[], object]) -> list[Problem]:
-            try:
-                look()
-            except (ValueError, OSError, MemoryError) as error:
-                if self._resources.pending and isinstance(error, Absent):
-                    self._resources.lacks(error)
-                    return []
-                at: Location = ("tune", tuned) if tuned else self._location(knob)
-                shown = value if tuned else found
-                problem = self._config.document.problem(at, shown, "what fits")
-                return [replace(problem, reason=str(error).rstrip("."))]
-            return []
-
-        own, method = knobs.get("trial") or {}, _method_in(knobs)
-        # Each look needs what the ones before it have loaded, so the first problem ends them.
-        looks: list[tuple[str, object, Callable[[], object]]] = [
-            ("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs)),
-            ("backbone", knobs["backbone"]["name"], lambda: self._resources.outline(knobs)),
-            ("trial.name", own.get("name"), lambda: self._own_training(own)),
-            (
-                "freeze_depth",
-                knobs.get("freeze_depth", f"strategy {proposal.strategy.name}"),
-                lambda: self._study.plan(proposal),
+        backbone, own = knobs["backbone"], knobs.get("trial") or {}
+        strategy, method = f"strategy {proposal.strategy.name}", _method_in(knobs)
+        looks = [
+            _Look("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs)),
+            _Look("backbone.weights", backbone.get("weights"), lambda: self._weights(backbone)),
+            _Look(
+                *("backbone", backbone["name"], lambda: self._resources.outline(knobs)),
+                needs=("dataset", "backbone.weights"),
             ),
-            ("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
+            _Look("trial.name", own.get("name"), lambda: self._own_training(own)),
+            _Look(
+                *("freeze_depth", knobs.get("freeze_depth", strategy)),
+                lambda: self._study.plan(proposal),
+                needs=("backbone",),
+            ),
+            _Look(
+                *("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
+                needs=("dataset", "backbone"),
+            ),
+            _Look("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
         ]
         if method is not None:
-            looks.append((method, knobs.get(method), lambda: self._rehearse(proposal, knobs)))
-        found = next(filter(None, starmap(refused, looks)), [])
-        device = knobs.get("device", "auto")
-        return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
+            every = tuple(look.knob for look in looks)
+            look = partial(self._rehearse, proposal, knobs)
+            looks.append(_Look(method, knobs.get(method), look, needs=every))
+        failed: set[str] = set()
+        problems = []
+        for each in looks:
+            if failed.intersection(each.needs):
+                failed.add(each.knob)
+                continue
+            error = self._refusal(each)
+            if error is not None:
+                failed.add(each.knob)
+                at: Location = ("tune", tuned) if tuned else self._config.location(each.knob)
+                shown = value if tuned else each.found
+                problem = self._config.document.problem(at, shown, "what fits")
+                problems.append(replace(problem, reason=str(error).rstrip(".")))
+        return problems
+
+    def _refusal(self, look: _Look) -> Exception | None:
+        """What a look refuses; where it is only a download that is missing, that is noted."""
+        try:
+            look.take()
+        except (ValueError, OSError, MemoryError) as error:
+            if self._resources.pending and isinstance(error, Absent):
+                self._resources.lacks(error)
+                return None
+            return error
+        return None
+
+    def _weights(self, backbone: Knobs) -> None:
+        if source := backbone.get("weights"):
+            named = self._resources.located("backbone", {"name": backbone["name"]})
+            self._resources.weights(source, named)
 
     def _rehearse(self, proposal: Proposal, knobs: Knobs) -> None:
         plan = self._study.plan(proposal)
@@ -167,20 +210,9 @@ class _Checks:
         if same == word:
             return []
         expected = f"a depth that differs from that of {same} (both freeze {depth} stages)"
-        return [self._config.document.problem(self._location("freeze_depth"), word, expected)]
-
-    def _location(self, knob: str) -> Location:
-        """The place of a knob in the file: the first block that sets it or a part of it."""
-        config = self._config
-        for factor in config.factors:
-            if f"{factor.name}.".startswith(f"{knob}."):
-                return (config.factor_block, factor.name)
-            for level in factor.levels:
-                if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
-                    return (config.factor_block, factor.name, level.label, knob)
-        if any(t.knob == knob for t in config.tune):
-            return ("tune", knob)
-        return ("recipe", *knob.split("."))
+        return [
+            self._config.document.problem(self._config.location("freeze_depth"), word, expected)
+        ]
 
 
 def _device(name: str) -> None:

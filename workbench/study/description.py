@@ -122,7 +122,7 @@ def _others(study: Study) -> list[dict[str, Any]]:
             **{
                 key: value
                 for key, value in study.resources.known_sizes(knobs).items()
-                if key in ("digest", "duplicates", "skipped")
+                if key in ("digest", "duplicates", "dropped", "skipped")
             },
         }
         for called, knobs in others
@@ -166,6 +166,10 @@ def _of_data(sizes: Mapping[str, Any]) -> list[str]:
         some = ", ".join(map(str, same["examples"][:3]))
         verb = "is" if same["count"] == 1 else "are"
         found.append(f"{copies} {verb} in {first} too (for example {some})")
+    found += [
+        f"{counted(count, 'sample')} of {part} left out, because a later part has the same"
+        for part, count in sizes.get("dropped", {}).items()
+    ]
     if skipped := sizes.get("skipped"):
         found.append(f"{len(skipped)} left out (for example {skipped[0]})")
     return found

@@ -16,6 +16,7 @@ from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import Objective, plain
 from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
 from workbench.study import space
+from workbench.study.config.document import Location
 from workbench.study.config.knobs import Categorical, Interval, Level
 from workbench.study.config.study_config import StudyConfig
 
@@ -240,3 +241,52 @@ def describe_entry(entry: Interval | Categorical) -> dict[str, Any]:
         "step": entry.step,
         "default": entry.default,
     }
+
+
+# Parts of a definition, and where the study file sets them. A part without an entry uses the entry
+# of the part that holds it.
+_SOURCES: dict[str, Location] = {
+    "data": ("recipe", "dataset"),
+    "space": ("tune",),
+    "objective": ("objective",),
+    "sampler": ("search", "sampler"),
+    "pruner": ("search", "pruner"),
+    "seed": ("search", "seed"),
+}
+# Fields of a plan and of its phases that have another name in the file.
+_KNOBS = {
+    "keep_head": "backbone.keep_head",
+    "weights": "backbone.weights",
+    "trial_options": "trial",
+    "augmentation_revision": "augmentation",
+    "unfreeze_every": "unfreeze",
+    "name": "phases",
+}
+
+
+def source_of(
+    path: str, definition: Mapping[str, Any], config: StudyConfig, levels: Mapping[str, str]
+) -> Location:
+    """Where the study file sets a part of a group's definition.
+
+    Args:
+        path: Of the part, as ``changes.differences`` gives it.
+        definition: Of the group.
+        config: The study.
+        levels: Of the group.
+    """
+    block, *parts = path.split(".")
+    if block == "space" and parts:
+        return ("tune", definition["space"][int(parts[0])]["knob"], *parts[1:])
+    if block != "plan":
+        return (*_SOURCES[block], *parts)
+    phase = ""
+    if parts[0] == "phases" and len(parts) > 1:
+        phase = definition["plan"]["phases"][int(parts[1])]["name"]
+        parts = [part for part in parts[2:] if part != "options"]
+    knob = ".".join([_KNOBS.get(parts[0], parts[0]), *parts[1:]])
+    # A phase takes from the recipe what it does not set itself.
+    found = [config.location(name, levels) for name in (f"{phase}.{knob}", knob)]
+    place = next((at for at in found if at in config.document.lines), found[-1])
+    # The plan is that of the default.
+    return (*place, "default") if place[0] == "tune" else place

@@ -12,7 +12,7 @@ from typing import Any
 from workbench import backbones, datasets, record, tasks, usercode
 from workbench.backbones.depth import resolve_depth
 from workbench.downloads import Absent
-from workbench.record.remembered import FileState, Remembered
+from workbench.record.file_cache import FileCache, FileState
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Plan, Weights
 from workbench.study import paths, weights
@@ -105,10 +105,10 @@ class Resources:
         """
         name = json.dumps(record.plain(key))
         if name not in self._seen:
-            self._seen[name] = self._remembered(look, paths, key)
+            self._seen[name] = self._cached(look, paths, key)
         return self._seen[name]
 
-    def _remembered(
+    def _cached(
         self, look: Callable[[], Any], paths: Sequence[Sequence[Path] | None], key: Sequence[object]
     ) -> Any:
         known = [part for part in paths if part is not None]
@@ -116,13 +116,13 @@ class Resources:
         if len(known) < len(paths) or _names_code(key):
             return look()
         asked = [*key, self._study_seed, self.seed]
-        before = Remembered(asked, list(chain(*known)), states=self._states)
-        found = before.found()
+        before = FileCache(asked, list(chain(*known)), states=self._states)
+        found = before.get()
         if found is None:
             found = json.loads(json.dumps(look()))
             # Where a file must still be downloaded, not everything was seen.
             if not self.absent:
-                before.keep(found)
+                before.put(found)
         return found
 
     def passes(self, what: str, knobs: Knobs, look: Callable[[], object]) -> None:
@@ -170,11 +170,8 @@ class Resources:
     def outline(self, knobs: Knobs) -> Outline:
         """The stages of the backbone that the knobs describe."""
         dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
-        source, weights = knobs["backbone"].get("weights"), None
-        try:
-            weights = self.weights(source, backbone) if source else None
-        except (ValueError, OSError):
-            return self._build(knobs)  # It reports that, after what is wrong with the data.
+        source = knobs["backbone"].get("weights")
+        weights = self.weights(source, backbone) if source else None
         found = self._once(
             lambda: asdict(self._build(knobs)),
             [datasets.paths_of(dataset), backbones.paths_of(backbone, weights)],

@@ -107,6 +107,11 @@ class RunClient:
             self._client.restore_run(run.run_id)
             run.deleted = False
 
+    def delete(self, run: Run) -> None:
+        """Put a run in MLflow's bin."""
+        self._client.delete_run(run.run_id)
+        run.deleted = True
+
     def write(
         self,
         run: Run,
@@ -129,6 +134,7 @@ class RunClient:
         fresh = {name: value for name, value in given.items() if name not in run.params}
         wanted = {**(tags or {}), **changed}
         changed = {name: value for name, value in wanted.items() if run.tags.get(name) != value}
+        points = list(points)
         *before, last = chunks(points, _METRICS_A_BATCH)
         if not (fresh or changed or last):
             return False
@@ -145,6 +151,7 @@ class RunClient:
         )
         run.params |= fresh
         run.tags |= changed
+        run.metrics |= {point.name: point.value for point in points}
         return True
 
     def _metric(self, point: Point) -> Any:

@@ -19,9 +19,12 @@ from typing import Any
 from workbench.record import experiment_of
 from workbench.tracker import store
 from workbench.tracker.client import RunClient
-from workbench.tracker.entry import KEY
+from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
 from workbench.tracker.models import ModelClient
 from workbench.tracker.stored_run import Run
+
+# Of a study, by identity; see ``entry.identity_of``.
+Runs = dict[tuple[str, str], Run]
 
 
 class Connection:
@@ -57,7 +60,7 @@ class Connection:
         self._models = ModelClient(mlflow, client, self._store)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
-        self._runs: dict[str, dict[str, Run]] = {}
+        self._runs: dict[str, Runs] = {}
 
     def _make_tables(self, uri: str) -> None:
         self._tables(uri, "mlruns/artifacts").engine.dispose()
@@ -95,8 +98,8 @@ class Connection:
             ) from error
 
     @contextmanager
-    def _writing(self, study: str) -> Iterator[dict[str, Run]]:
-        """A study's runs by key, read once and kept; forgotten when anything goes wrong."""
+    def _writing(self, study: str) -> Iterator[Runs]:
+        """A study's runs by identity, read once and kept; forgotten when anything goes wrong."""
         if self.read_only:
             raise store.StoreError(f"{self._store.home} cannot be written to.")
         with self._lock, self._reached():
@@ -105,9 +108,9 @@ class Connection:
                     store.relocate(self._store.database, self._store.home)
                     self._experiments[study] = self.experiment(study)
                     found = list(self._client.read(self._experiments[study], study))[::-1]
-                    # The last one of a key stays: the oldest that is not in MLflow's bin.
+                    # The last one of an identity stays: the oldest that is not in MLflow's bin.
                     found.sort(key=lambda run: not run.deleted)
-                    self._runs[study] = {r.tags[KEY]: r for r in found if KEY in r.tags}
+                    self._runs[study] = {identity_of(r.tags): r for r in found if KEY in r.tags}
                 yield self._runs[study]
             except BaseException:
                 self._runs.pop(study, None)
@@ -132,22 +135,37 @@ class Connection:
 
     def _open(
         self,
-        runs: dict[str, Run],
+        runs: Runs,
         study: str,
-        key: str,
         name: str,
         started: int,
         tags: Mapping[str, str],
     ) -> Run:
-        """The run of a key; made with its tags in one step, so that a crash cannot part them."""
-        run = runs.get(key)
+        """The run of an identity; made with its tags in one step: a crash cannot part them.
+
+        Runs of an earlier record with the same key are put in MLflow's bin, and if it is a
+        parent, all parents of an earlier directory of the study, with their trials.
+        """
+        run = runs.get(identity_of(tags))
+        for other in list(runs.values()):
+            parents = PARENT not in tags and PARENT not in other.tags
+            earlier = other.tags.get(RECORD) != tags.get(RECORD)
+            if earlier and (parents or other.tags[KEY] == tags[KEY]):
+                self._discard(runs, study, other)
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
             tags = {**source, "mlflow.user": _user(), **tags}
             run = self._client.create(self._experiments[study], name, started, tags)
-            runs[key] = run
+            runs[identity_of(tags)] = run
         self._client.restore(run)
         return run
+
+    def _discard(self, runs: Runs, study: str, run: Run) -> None:
+        """Put a run and those below it in MLflow's bin, without their models."""
+        for each in (run, *runs.values()):
+            if not each.deleted and run.run_id in (each.run_id, each.tags.get(PARENT)):
+                self._models.remove(each, self._experiments[study])
+                self._client.delete(each)
 
 
 def import_mlflow() -> Any:

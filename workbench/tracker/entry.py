@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from workbench.record import EpochResult, Result, Role, State, TrialSpec, plain
 from workbench.tracker.params import LONGEST_TAG, params_of, tag_text, valid_name
 
 KEY = "workbench.key"
+RECORD = "workbench.record"
+WITHHELD = "workbench.withheld"
 BEST = "workbench.best"
 MODEL = "workbench.model"
 MODEL_ID = "workbench.model_id"
@@ -37,7 +39,10 @@ STATUS = {
 }
 
 # Tags that a state may lack, and that are removed when it does.
-PASSING = tuple(f"workbench.{name}" for name in ("reason", "epoch", "device", *PROVENANCE))
+PASSING = (
+    *(f"workbench.{name}" for name in ("reason", "epoch", "device", *PROVENANCE)),
+    WITHHELD,
+)
 
 # A trial's run hangs under one of two parents: seeds of a selection belong to the confirmation.
 PARENT_ROLE = {
@@ -105,11 +110,16 @@ def entry_of(
     *,
     parent_run_id: str,
     orphaned: bool = False,
+    shows_test: bool = True,
 ) -> Entry:
     """What a run must say to agree with a record.
 
-    An orphaned trial without a result is shown as parked.
+    An orphaned trial without a result is shown as parked. Test values that must not be shown yet
+    are replaced by a tag that says so.
     """
+    withheld = result is not None and bool(result.test) and not shows_test
+    if result is not None and withheld:
+        result = replace(result, test={})
     state = State.RUNNING if result is None else result.state
     reason = None if result is None else result.reason
     if result is None and orphaned:
@@ -124,12 +134,23 @@ def entry_of(
         started=_started(history, result),
         ended=ended,
         identity=_identity(spec, parent_run_id),
-        tags=_tags(spec, history, result, state, reason),
+        tags=_tags(spec, history, result, state, reason)
+        | ({WITHHELD: "test values, until the last run has ended"} if withheld else {}),
         params=params_of(spec),
         history=[(epoch.epoch, _points(epoch)) for epoch in history],
         summary=[] if result is None or ended is None else _summary(history, result, ended),
         datasets=datasets_of(spec),
     )
+
+
+def record_tags(spec: TrialSpec) -> dict[str, str]:
+    """The tags that say which record a run mirrors; see ``identity_of``."""
+    return {KEY: spec.key, **({RECORD: spec.record_id} if spec.record_id else {})}
+
+
+def identity_of(tags: Mapping[str, str]) -> tuple[str, str]:
+    """What tells a run from all others of its study, also from those of deleted records."""
+    return tags[KEY], tags.get(RECORD, "")
 
 
 def _run_name(spec: TrialSpec) -> str:
@@ -155,7 +176,7 @@ def _started(history: Sequence[EpochResult], result: Result | None) -> int | Non
 def _identity(spec: TrialSpec, parent_run_id: str) -> dict[str, str]:
     return {
         PARENT: parent_run_id,
-        KEY: spec.key,
+        **record_tags(spec),
         "workbench.study": spec.study,
         "workbench.role": str(spec.role),
         "workbench.group": tag_text(spec.group),

@@ -45,15 +45,23 @@ class ModelClient:
         """Identifies the model that a trial kept; None without one that can be loaded alone."""
         if not (directory.weights.exists() and directory.weights_description.exists()):
             return None
-        # Descriptions of older versions do not say how new samples are prepared.
+        # One of an earlier version, which does not say how new samples are prepared.
         if "preparation" not in json.loads(directory.weights_description.read_text()):
             return None
         return sha256_of(directory.weights_description)[:16]
 
     def is_there(self, run: Run, model_id: str) -> bool:
-        """Whether a model has its files, without asking MLflow."""
+        """Whether MLflow has a model, which nobody has deleted, and its files."""
         study = self._store.folder_of(run.artifacts).parents[1]
-        return (study / "models" / model_id / "artifacts" / "MLmodel").is_file()
+        if not (study / "models" / model_id / "artifacts" / "MLmodel").is_file():
+            return False
+        try:
+            self._client.get_logged_model(model_id)
+        except self._mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
 
     def replace(self, run: Run, experiment: str, directory: TrialDirectory) -> str:
         """Write the model of a trial, in place of whatever a crash or an earlier one has left.

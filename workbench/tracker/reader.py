@@ -15,22 +15,18 @@ from typing import Any
 from workbench.messages import did_you_mean
 from workbench.record import STUDY_NAME, Role, State, experiment_of
 from workbench.record.files import sha256_of
-from workbench.tracker import examined, stored_study, trial_run
+from workbench.tracker import stored_study, trial_artifacts, trial_run
 from workbench.tracker.client import RunClient
-from workbench.tracker.entry import KEY, PARENT, PROTOCOL, PROTOCOL_2, STATE
+from workbench.tracker.entry import KEY, PARENT, PROTOCOL, PROTOCOL_2, STATE, WITHHELD
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store, StoreError
 from workbench.tracker.stored_run import Run
 from workbench.tracker.stored_study import SecondLook, StoredStudy
+from workbench.tracker.trial_artifacts import TrialArtifacts
 from workbench.tracker.trial_run import TrialRun
 
 PREDICTIONS = "predictions.parquet"
-_EXAMINED = (
-    "per_class.csv",
-    "mistakes.json",
-    "mistakes.html",
-    *(f"{name}.png" for name in examined.PICTURES),
-)
+_SHOWN = ("per_class.csv", "mistakes.json", *(f"{name}.png" for name in trial_artifacts.PICTURES))
 
 
 class UnknownStudy(LookupError):
@@ -123,6 +119,15 @@ class Reading:
         trials = [_trial(run, self._name) for run in self._of_trials() if KEY in run.tags]
         return tuple(sorted(trials, key=lambda trial: (trial.role, trial.group, trial.number)))
 
+    def tested(self) -> dict[str, str]:
+        """The protocol of each trial that was tested, by key, those in MLflow's bin included."""
+        return {
+            run.tags[KEY]: run.tags.get(PROTOCOL, "")
+            for run in self._runs
+            if run.tags.get("workbench.role") == Role.CONFIRMATION
+            and (run.tested or WITHHELD in run.tags)
+        }
+
     def scores(self) -> dict[str, list[float]]:
         """The score of every test sample for each complete confirmation run, by run id.
 
@@ -134,7 +139,8 @@ class Reading:
             StoreError: A table of predictions cannot be read.
         """
         columns = {
-            run.run_id: self._predicted(run, lambda name: name == "score") for run in self._tested()
+            run.run_id: self._predicted(run, lambda name: name == "score")
+            for run in self._complete()
         }
         return {run_id: found["score"] for run_id, found in columns.items() if found}
 
@@ -149,7 +155,7 @@ class Reading:
             StoreError: A table of predictions cannot be read.
         """
         by_run = {}
-        for run in self._tested():
+        for run in self._complete():
             if run.run_id in run_ids:
                 found = self._predicted(
                     run, lambda name: name.startswith(("target/", "predicted/"))
@@ -165,7 +171,7 @@ class Reading:
                     by_run[run.run_id] = pairs
         return by_run
 
-    def _tested(self) -> list[Run]:
+    def _complete(self) -> list[Run]:
         """The completed runs of the confirmation."""
         return [
             run
@@ -191,7 +197,7 @@ class Reading:
         except (pyarrow.ArrowException, OSError) as error:
             raise _damaged(path, self._name, error) from error
 
-    def examined(self, run_ids: Collection[str]) -> dict[str, examined.Examined]:
+    def artifacts(self, run_ids: Collection[str]) -> dict[str, TrialArtifacts]:
         """What the artifacts of some runs say about their mistakes on validation data, by run id.
 
         Raises:
@@ -201,10 +207,10 @@ class Reading:
         for run in self._of_trials():
             if run.run_id not in run_ids:
                 continue
-            paths = {name: self._client.file(run, name) for name in _EXAMINED}
+            paths = {name: self._client.file(run, name) for name in _SHOWN}
             files = {name: c for name, path in paths.items() if (c := _content(path)) is not None}
             try:
-                by_run[run.run_id] = examined.read(files)
+                by_run[run.run_id] = trial_artifacts.read(files)
             except (ValueError, TypeError) as error:
                 raise _damaged(paths["mistakes.json"], self._name, error) from error
         return by_run

@@ -29,3 +29,8 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
     datasets: set[tuple[str, str]] = field(default_factory=set)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def tested(self) -> bool:
+        """Whether it shows test values."""
+        return any(name.startswith("test/") for name in self.metrics)

@@ -90,6 +90,7 @@ class Data:
         digest: Of content, name and options; ``content_digest``: of its samples alone.
         classes: Names of classes, labels or target columns, or their number.
         duplicates: None if they were not searched for.
+        dropped: How many samples were left out because a later part has the same, by part.
         skipped: Texts on samples that were left out; None if unknown.
         per_class: Number of samples by class.
         numbers: ``mean`` and ``sd`` by target column.
@@ -107,6 +108,7 @@ class Data:
     content_digest: str | None = None
     classes: Sequence[str] | int | None = None
     duplicates: tuple[Duplicates, ...] | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
     skipped: tuple[Text, ...] | None = None
     per_class: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

@@ -106,7 +106,7 @@ class ActivationStore:
         content = {
             "schema": _SCHEMA,
             "weights": _digest(request.staged, request.depth),
-            "cut": [split.cut.path, split.cut.kept, request.depth, split.unread is None],
+            "cut": [split.cut.path, split.cut.kept, request.depth, split.blank is None],
             "backbone": record.plain(plan.backbone),
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),

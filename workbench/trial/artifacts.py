@@ -65,7 +65,8 @@ def write_mistakes(directory: TrialDirectory, rows: Sequence[Mapping[str, Any]])
     """Write ``mistakes.json``: the worst errors on validation samples, worst first.
 
     Each has its number in the whole data set (``sample``), its ``name`` if the data set has names,
-    ``true`` and ``predicted``, and ``confidence`` or ``error``.
+    ``true`` and ``predicted``, ``confidence`` or ``error``, and in the best trials of a study of
+    texts ``text``.
     """
     directory.artifacts.mkdir(parents=True, exist_ok=True)
     path = directory.artifacts / "mistakes.json"
@@ -116,7 +117,10 @@ def _show_mistakes(directory: TrialDirectory) -> None:
         figure = mistakes.draw(mistakes.summarize(rows, _images(data, rows)))
         saving.save(figure, directory.artifacts / "mistakes", formats=("png",))
     elif data.kind == "text":
-        page = _page(rows, _texts(data, rows))
+        texts = [t if len(t) <= _MAX_TEXT else f"{t[:_MAX_TEXT]} …" for t in _texts(data, rows)]
+        rows = [{**row, "text": text} for row, text in zip(rows, texts, strict=True)]
+        write_mistakes(directory, rows)
+        page = _page(rows)
         (directory.artifacts / "mistakes.html").write_text(page, encoding="utf-8")
 
 
@@ -178,7 +182,7 @@ def _texts(data: Data, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [inputs.values[position] for position in _positions(data, rows).tolist()]
 
 
-def _page(rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
+def _page(rows: Sequence[Mapping[str, Any]]) -> str:
     """An HTML page of mistakes; pandas escapes every text, because a data set may hold anything."""
     import pandas
 
@@ -186,7 +190,7 @@ def _page(rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
     table = pandas.DataFrame(
         {
             "sample": [row["name"] or row["sample"] for row in rows],
-            "text": [t if len(t) <= _MAX_TEXT else f"{t[:_MAX_TEXT]} …" for t in texts],
+            "text": [row["text"] for row in rows],
             "true": [mistakes.words(row["true"]) for row in rows],
             "predicted": [mistakes.words(row["predicted"]) for row in rows],
             size: [f"{row[size]:.3g}" for row in rows],

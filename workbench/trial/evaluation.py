@@ -148,7 +148,7 @@ def measure(
         frozen = 0
         if plan.trial is None and frozen_stages.is_cacheable(plan, device, data.test):
             epoch = math.ceil(chosen.epoch / plan.reports_per_epoch)
-            frozen = frozen_stages.untrained(plan, epoch)
+            frozen = frozen_stages.frozen_depth(plan, epoch)
         every, targets = outputs_of(data.test, frozen)
         values = inference.metrics_of(task, every, targets)
     metrics = {f"test/{name}": value for name, value in values.items()}

@@ -47,7 +47,8 @@ _LOGGER = logging.getLogger(__name__)
 Report = Callable[[EpochResult], Decision]
 
 CHECKPOINT_SECONDS = 10.0
-LOCK_SECONDS = 30.0
+# Some network file systems release the lock of a node that was lost only after 90 s.
+LOCK_SECONDS = 120.0
 # Seconds before each further attempt to write to a full disk.
 DISK_PAUSES = (1.0, 5.0, 15.0)
 
@@ -169,8 +170,12 @@ class _Attempt:
         """Write a part of the record; if the disk is full or fails, wait and try again.
 
         Raises:
+            Fenced: A later attempt has begun, because this one seemed lost: its node was cut off.
             DiskError: Every attempt failed, or the trial was asked to stop meanwhile.
         """
+        current = self.directory.stored_spec()
+        if current is not None and current.attempt > self.spec.attempt:
+            raise Fenced(self.spec.name)
         for pause in DISK_PAUSES:
             try:
                 with writing(self.directory.path):

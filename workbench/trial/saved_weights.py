@@ -136,16 +136,19 @@ def describe(
     )
 
 
-def read_description(path: Path) -> Description | None:
-    """A description; None if the file is of an older version, which lacks most of it.
+def read_description(path: Path) -> Description:
+    """A description.
 
     Raises:
         OSError: It cannot be read.
+        ValueError: It is damaged, or of an earlier version, which lacks most of it.
     """
     try:
         return _from_json(path.read_bytes())
-    except ValidationError:
-        return None
+    except ValidationError as error:
+        raise ValueError(
+            f"{path} is damaged or of an earlier version: train the trial again to use its model."
+        ) from error
 
 
 def write_weights(

@@ -20,6 +20,9 @@ from workbench.verdict.wording.numbers import counted, duration, setting
 if TYPE_CHECKING:
     from workbench.study.confirm.offer import Offer
 
+# A shorter time is not told apart: starting workers and sending runs to MLflow takes as long.
+_LEAST_SECONDS = 60.0
+
 
 def offer(console: Console, offer: Offer) -> None:
     """Which strategies will be tested, on how many seeds, and what that can show."""
@@ -91,4 +94,6 @@ def _cost(offer: Offer) -> str:
     if offer.seconds is None:
         return ""
     at_once = f", {offer.workers} at a time" if offer.workers > 1 else ""
-    return f"; about {duration(offer.seconds / offer.workers)}{at_once}"
+    short = offer.seconds < _LEAST_SECONDS
+    took = f"less than {duration(_LEAST_SECONDS)}" if short else f"about {duration(offer.seconds)}"
+    return f"; {took}{at_once} (estimated from the runs of the selection)"

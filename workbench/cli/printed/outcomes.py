@@ -1,4 +1,7 @@
-"""How a command ended, and what to do next. Only the report shows values of a confirmation."""
+"""How a command ended, and what to do next.
+
+Of a finished confirmation its verdict is shown; the values are in the report.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import number, print_line, table_of
+from workbench.cli.printed.layout import number, print_heading, print_line, table_of
 from workbench.record import experiment_of
 from workbench.verdict.wording.numbers import counted, duration
 
@@ -81,6 +84,8 @@ def confirmed(
     console.print(table)
     print_line(console, _confirmed(outcome))
     _notes(console, outcome)
+    if outcome.finished and outcome.verdict is not None:
+        print_heading(console, outcome.verdict.heading, outcome.verdict.headline)
     if outcome.finished and last:
         _next(console, outcome, confirm=False)
 

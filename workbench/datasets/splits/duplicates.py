@@ -1,25 +1,21 @@
 """Finds samples that are in two parts of a split, so that a model is tested on its training data.
 
-Only exact copies (the same pixels, numbers or characters), not near copies (resized images, other
-spelling). Used by ``loading.sizes``.
+Used by ``loading.sizes``.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import torch
 
-from workbench.datasets.samples import Samples
+from workbench.datasets.splits import copies
 from workbench.datasets.splits.splits import Pool, Split
 
 _EXAMPLES = 5
-# A piece from the middle of large samples is compared first; only equal pieces are read whole.
-_PIECE = 256
 
 
 def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
@@ -32,7 +28,7 @@ def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
     """
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     positions = torch.cat(list(parts.values()))
-    groups = _copies(pool.samples, pool.index, positions.tolist())
+    groups = copies.groups(pool.samples, pool.index, positions.tolist())
     owner = {
         int(position): (number, name)
         for number, (name, part) in enumerate(parts.items())
@@ -59,36 +55,6 @@ def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
                 pair = (within[first][0], position)
                 row["examples"].append(" = ".join(_name(pool, number) for number in pair))
     return [row for row in found.values() if row["count"]]
-
-
-def _copies(samples: Samples, index: torch.Tensor, positions: Iterable[int]) -> list[list[int]]:
-    """Groups of two or more positions with the same input."""
-    inputs, numbers = samples.inputs, index.tolist()
-    if isinstance(inputs, tuple):
-        return _group_by(positions, lambda position: inputs[numbers[position]])
-    flat = inputs.flatten(1).numpy()
-    size = flat.shape[1] * flat.itemsize
-    piece = max(1, min(flat.shape[1], _PIECE // flat.itemsize))
-    start = (flat.shape[1] - piece) // 2
-
-    def middle(position: int) -> bytes:
-        content: bytes = flat[numbers[position], start : start + piece].tobytes()
-        return content
-
-    def whole(position: int) -> bytes:
-        return hashlib.blake2b(flat[numbers[position]].data, digest_size=16).digest()
-
-    groups = _group_by(positions, middle)
-    if size <= _PIECE:
-        return groups
-    return [copies for group in groups for copies in _group_by(group, whole)]
-
-
-def _group_by(positions: Iterable[int], key: Callable[[int], Any]) -> list[list[int]]:
-    groups: dict[Any, list[int]] = defaultdict(list)
-    for position in positions:
-        groups[key(position)].append(position)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 def _targets(pool: Pool, positions: Sequence[int]) -> dict[int, tuple[float, ...]]:

@@ -8,15 +8,15 @@ not read. Used by ``loading``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
-from workbench.datasets.splits import grouped, strata
+from workbench.datasets.splits import copies, grouped, strata
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs
 
@@ -50,11 +50,16 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Positions in a pool; the parts are ascending and disjoint."""
+    """Positions in a pool; the parts are ascending and disjoint.
+
+    Attributes:
+        dropped: How many samples ``duplicates: drop`` has left out, by part.
+    """
 
     train: Tensor
     validation: Tensor
     test: Tensor
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def pool(
@@ -170,25 +175,34 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
     if TEST in sizes:
         by = derive(study_seed, "test split")
         parts[TEST], members = _draw_part(pool, members, sizes[TEST], by, "test")
+    drop = copies.Drop(pool.samples, pool.index) if options.get("duplicates") == "drop" else None
+    if drop:
+        # Before validation is drawn, so that it has its size.
+        members = drop.without("train", members, parts[TEST], least=sizes.get(VALIDATION, 0))
+        if VALIDATION in parts:
+            parts[VALIDATION] = drop.without("validation", parts[VALIDATION], parts[TEST])
     by = derive(seed, "split")
     if VALIDATION in sizes:
         parts[VALIDATION], members = _draw_part(pool, members, sizes[VALIDATION], by, "validation")
     else:
         # With a given validation part, the seed still decides which training samples are kept.
         members = strata.shuffled(members, by)
+    if drop:
+        members = drop.without("train", members, parts[VALIDATION])
     _check_all_classes(pool, parts[VALIDATION] if VALIDATION in sizes else None, members)
     train = _subset(pool, members, classes)
     return Split(
         train=strata.joined(train),
         validation=strata.joined(parts[VALIDATION]),
         test=strata.joined(parts[TEST]),
+        dropped=drop.counts if drop else {},
     )
 
 
 def redrawn(pool: Pool, split: Split) -> dict[str, Any]:
     """What a training seed draws again: the ``parts`` of the split, ``of`` how many samples."""
     given = _given(pool)
-    left = int((given == TRAIN).sum())
+    left = int((given == TRAIN).sum()) - split.dropped.get("train", 0)
     if not bool((given == TEST).any()):
         left -= len(split.test)
     if not bool((given == VALIDATION).any()):

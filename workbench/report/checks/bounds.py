@@ -83,7 +83,8 @@ def position(value: float, low: float, high: float, *, log: bool) -> float:
 def bounds_finding(bounds: Sequence[Bound]) -> str:
     """The values at a bound, as the finding of a check."""
     text = "; ".join(
-        f"{item.strategy}: {item.knob} = {item.value:.3g}, {item.side} bound {item.bound:.3g}"
+        f"{item.strategy}: {naming.words(item.knob)} = {item.value:.3g},"
+        f" {item.side} bound {item.bound:.3g}"
         for item in bounds
     )
     return f"At a bound, so a wider range may change the result: {text}."

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from workbench.report.checks import Answer, Check, ask
+from workbench.report.percent import plain
 from workbench.tracker.stored_study import Data, StoredStudy
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, listed
 
 UNEQUAL = 3.0  # samples of the largest class over those of the smallest
 _EXAMPLES = 3
@@ -59,7 +60,10 @@ def duplicates(study: StoredStudy) -> Answer:
             f"{counted(shared.count, 'sample')} of {second}, also in {first}{where}{shown}"
         )
     if not sentences:
-        return Answer("ok", "No.")
+        counts = study.data.dropped.items()
+        dropped = [f"{counted(count, 'sample')} of {part}" for part, count in counts if count]
+        more = f" Left out: {listed(dropped)}, which a later part has too." if dropped else ""
+        return Answer("ok", f"No.{more}")
     return Answer(
         "note",
         f"{'; '.join(sentences)}. A value measured on such samples shows how well they were"
@@ -89,12 +93,14 @@ def classes(study: StoredStudy) -> Answer:
     largest = max(counts, key=lambda name: counts[name])
     smallest = min(counts, key=lambda name: counts[name])
     high, low = counts[largest], counts[smallest]
+    if high == low:
+        return Answer("ok", f"No: every class has {counted(high, 'sample')}.")
     text = f"The largest is {largest} ({high}), the smallest {smallest} ({low})"
     if high <= UNEQUAL * low:
         return Answer("ok", f"{text}.")
     times = f", {high / low:.3g} times as many" if low else ""
     # Macro averages give every class the same weight; accuracy does not.
-    weighted = metric.endswith("/accuracy")
+    weighted = plain(metric).endswith("/accuracy")
     weight = f" {metric} weights a class by its number of samples." if weighted else ""
     return Answer("note", f"{text}{times}.{weight}")
 

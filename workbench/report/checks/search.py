@@ -115,9 +115,10 @@ def pruned(search: Search) -> Answer:
     if len(shares) < 2:
         return Answer("not checked", "Nothing to compare: one strategy has ended trials.")
     low, high = min(shares.values()), max(shares.values())
-    text = f"Between {low:.0%} ({_with(shares, low)}) and {high:.0%} ({_with(shares, high)})."
+    lowest, highest = f"{100 * low:.0f} %", f"{100 * high:.0f} %"
+    text = f"Between {lowest} ({_with(shares, low)}) and {highest} ({_with(shares, high)})."
     if low == high:
-        text = f"All {low:.0%}."
+        text = f"All {lowest}."
     # 0.30 - 0.15 is a little more than 0.15 in floating point.
     if high - low <= PRUNED_GAP + 1e-9:
         return _ok(text, shares)

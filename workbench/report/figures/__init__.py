@@ -74,6 +74,10 @@ class LeftOut(Exception):
     """The figure would show nothing for these trials; the message is a sentence with the reason."""
 
 
+class NotApplicable(LeftOut):
+    """No reader of such a study expects the figure, so the report does not mention it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportFigure(Generic[Numbers]):
     """How a figure of the report is made: numbers first, then its caption and its drawing.
@@ -83,15 +87,20 @@ class ReportFigure(Generic[Numbers]):
             raises ``LeftOut`` with a reason.
         caption: What a point and a bar are, how many there are, and what is not shown.
         plot: Draws the numbers with matplotlib; computes nothing that a reader could quote.
-        of: The part of a report that it belongs to: the search or the confirmation.
+        of: The part of a report that it belongs to: the search or the confirmation; where the
+            numbers decide that, a function of them.
         wide: Whether it spans both columns of a page of two columns.
     """
 
     summarize: Callable[..., Numbers]
     caption: Callable[[Numbers], str]
     plot: Callable[[Numbers], Figure]
-    of: str = SEARCH
+    of: str | Callable[[Numbers], str] = SEARCH
     wide: bool = False
+
+    def part(self, numbers: Numbers) -> str:
+        """The part of a report that the figure belongs to."""
+        return self.of if isinstance(self.of, str) else self.of(numbers)
 
     def draw(self, numbers: Numbers) -> Figure:
         """The figure in the house style, at the width of the current venue."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
-from workbench.report.figures import Findings, LeftOut, ReportFigure, curves
+from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, curves
 from workbench.report.figures.curves import Place, places
 from workbench.report.trials import by_strategy, encoding
 
@@ -80,7 +80,7 @@ def summarize(findings: Findings, unit: str = "trials") -> BestSoFar:
     if not searches:
         raise LeftOut("No trial completed, so there is no value to show.")
     if max(curve.trials for curve in searches) < 2:
-        raise LeftOut("No search has more than one trial.")
+        raise NotApplicable("No search has more than one trial.")
     if unit == "seconds" and not all(curve.at[0] > 0 for curve in searches):
         raise LeftOut("The seconds of the trials are unknown.")
     return BestSoFar(

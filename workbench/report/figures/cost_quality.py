@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style, venues
-from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
+from workbench.report.figures import CONFIRMATION, Findings, NotApplicable, ReportFigure
 from workbench.report.figures.sides import Arm, arms, confirmation_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def summarize(findings: Findings) -> CostQuality:
         points = [Point(arm, cost, on) for (arm, cost), on in zip(pairs, front, strict=True)]
         panels.append(Panel(label, tuple(points)))
     if not panels:
-        raise LeftOut("No two strategies have different costs.")
+        raise NotApplicable("No two strategies have different costs.")
     n = max(len(arm.points) for arm in shown)
     return CostQuality(protocol.metric, protocol.direction, tuple(panels), n)
 

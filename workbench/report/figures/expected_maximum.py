@@ -12,9 +12,9 @@ import numpy as np
 
 from workbench.plotting import naming, scale
 from workbench.record import State
-from workbench.report.figures import Findings, LeftOut, ReportFigure, curves
+from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, curves
 from workbench.report.figures.curves import Place, places
-from workbench.report.trials import by_strategy
+from workbench.report.trials import by_strategy, is_adaptive
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import guards, statistics
@@ -113,7 +113,9 @@ def _samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ..
     try:
         guards.expected_maximum(study.sampler, pruned=pruned)
     except Refused as refused:
-        raise LeftOut(str(refused)) from refused
+        # Nobody who chose another sampler than ``random`` looks for this curve.
+        left_out = NotApplicable if is_adaptive(study) else LeftOut
+        raise left_out(str(refused)) from refused
     sign = -1 if study.maximizes else 1
     draws = {}
     for name, group in by_strategy(study, drawn).items():

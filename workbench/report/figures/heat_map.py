@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, scale, style, venues
 from workbench.report.checks.bounds import Bound, of_best_trials, with_warning
-from workbench.report.figures import Findings, LeftOut, ReportFigure
+from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted, measured
@@ -59,12 +59,12 @@ def summarize(findings: Findings) -> HeatMap:
     codes = encoding(study, trials)
     groups = {name: group for name, group in by_strategy(study, trials).items() if group}
     if len(groups) < 2:
-        raise LeftOut("There is only one strategy, so the map would have one row.")
+        raise NotApplicable("There is only one strategy, so the map would have one row.")
     if len(groups) > _MOST_ROWS:
         raise LeftOut(f"More than {_MOST_ROWS} strategies do not fit a page.")
     edges = bins([rate for _, rate in valued])
     if len(edges) < 3:
-        raise LeftOut("All completed trials have about the same learning rate.")
+        raise NotApplicable("All completed trials have about the same learning rate.")
     values, counts = [], []
     for name in groups:
         cells: list[list[TrialRun]] = [[] for _ in edges[1:]]

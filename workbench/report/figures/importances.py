@@ -57,7 +57,7 @@ def summarize(findings: Findings) -> Shown:
         settings, ranges = _setting(study, trial)
         observed.append(importances.observe(settings, ranges, sign * (trial.value or 0.0)))
     try:
-        results = importances.recall(tuple(observed))
+        results = importances.cached(tuple(observed))
     except ValueError as error:
         raise LeftOut(str(error)) from error
     for row in results.rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.plotting import naming, saving, scale, style
-from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
+from workbench.report.figures import CONFIRMATION, Findings, NotApplicable, ReportFigure
 from workbench.report.figures.sides import confirmation_of, verdict_of
 from workbench.verdict import Effect, statistics
 from workbench.verdict.estimates import Interval
@@ -42,7 +42,7 @@ def summarize(findings: Findings) -> Interaction:
     confirmation, verdict = confirmation_of(findings), verdict_of(findings)
     levels = {e.factors[0]: [level.name for level in e.levels] for e in verdict.effects if e.levels}
     if not levels:
-        raise LeftOut("The configurations are not all combinations of two or more factors.")
+        raise NotApplicable("The configurations are not all combinations of two or more factors.")
     # The factor with more levels makes the better axis.
     first, second = sorted(levels, key=lambda name: -len(levels[name]))[:2]
     # The default configuration has levels too, but is no cell of the design.

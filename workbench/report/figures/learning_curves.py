@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from workbench.plotting import naming, saving, scale, style
-from workbench.report.figures import Findings, LeftOut, ReportFigure
+from workbench.report.figures import (
+    CONFIRMATION,
+    SEARCH,
+    Findings,
+    LeftOut,
+    ReportFigure,
+)
 from workbench.report.trials import best_of_each
 
 if TYPE_CHECKING:
@@ -148,4 +154,10 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     saving.hover(points, *(f"{panel.name}, epoch {epoch:g}: {kind}{v:.4g}" for epoch, v in pairs))
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)
+FIGURE = ReportFigure(
+    summarize=summarize,
+    caption=caption,
+    plot=plot,
+    of=lambda numbers: CONFIRMATION if numbers.confirmed else SEARCH,
+    wide=True,
+)

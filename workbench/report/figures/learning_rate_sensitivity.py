@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.plotting import naming, scale, style
 from workbench.record import State
 from workbench.report.checks.bounds import of_best_trials
-from workbench.report.figures import Findings, LeftOut, ReportFigure, trial_points
+from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, trial_points
 from workbench.report.figures.trial_points import Panel, TrialPoints
 from workbench.report.trials import is_adaptive, varying_factors
 
@@ -39,7 +39,7 @@ def summarize(findings: Findings) -> Sensitivity:
     if all(trial.value is None for trial in trials):
         raise LeftOut("No trial completed, so there is no value to show.")
     if len({trial.learning_rate for trial in trials if trial.learning_rate is not None}) < 2:
-        raise LeftOut("All trials have the same learning rate.")
+        raise NotApplicable("All trials have the same learning rate.")
     factors = varying_factors(study, trials)
     factor, colours = trial_points.colour_factor(study, trials)
     # A factor of many levels would need more panels than fit a page.

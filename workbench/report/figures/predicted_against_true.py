@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style
-from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
+from workbench.report.figures import CONFIRMATION, Findings, LeftOut, NotApplicable, ReportFigure
 from workbench.report.figures.sides import arms, confirmation_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def summarize(findings: Findings) -> Predictions:
     """The first seed's predictions; raises ``LeftOut`` where none are numbers."""
     if not findings.predictions:
         confirmation_of(findings)
-        raise LeftOut("No tested model predicts numbers.")
+        raise NotApplicable("No tested model predicts numbers.")
     first = {
         arm.name: findings.predictions[run.run_id]
         for arm in confirmation_of(findings).arms

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.plotting import lettering, saving, venues
-from workbench.record.remembered import Remembered
+from workbench.record.file_cache import FileCache
 from workbench.report.figures import load
 
 
@@ -45,8 +45,8 @@ def render(
     # Equal numbers may differ in their pickles; then the figure is only drawn again.
     shown = pickle.dumps((numbers, caption, lettering.letters(numbers)))
     digest = hashlib.sha256(shown).hexdigest()
-    cache = Remembered(["figure", str(report), name, venue], [])
-    cached = cache.found() if report else None
+    cache = FileCache(["figure", str(report), name, venue], [])
+    cached = cache.get() if report else None
     if cached is not None and cached["shown"] == digest:
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in cached["files"].items():
@@ -55,7 +55,7 @@ def render(
     svg = _draw(name, numbers, caption, folder, venue)
     if report:
         files = {at.name: b64encode(at.read_bytes()).decode() for at in folder.glob(f"{name}.*")}
-        cache.keep({"shown": digest, "svg": svg, "files": files})
+        cache.put({"shown": digest, "svg": svg, "files": files})
     return svg
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import saving, style
-from workbench.report.figures import Findings, LeftOut
+from workbench.report.figures import Findings, LeftOut, NotApplicable
 from workbench.report.results import ConfirmationResult
 from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
@@ -69,7 +69,7 @@ def confirmation_of(findings: Findings) -> ConfirmationResult:
     """The confirmation; raises ``LeftOut`` before all of its runs have ended."""
     confirmation = findings.confirmation
     if confirmation is None:
-        raise LeftOut("There is no confirmation, so there are no test values yet.")
+        raise NotApplicable("There is no confirmation, so there are no test values yet.")
     if not confirmation.finished:
         raise LeftOut(
             f"The confirmation is unfinished ({confirmation.done} of {confirmation.planned} runs),"

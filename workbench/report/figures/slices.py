@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.plotting import naming, scale
 from workbench.record import State
 from workbench.report.checks.bounds import of_best_trials
-from workbench.report.figures import Findings, LeftOut, ReportFigure, trial_points
+from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, trial_points
 from workbench.report.figures.trial_points import Panel, TrialPoints
 from workbench.report.trials import is_adaptive
 from workbench.tracker.trial_run import TrialRun
@@ -38,9 +38,9 @@ def summarize(findings: Findings) -> Slices:
     panels = [_slice(findings, knob, factor, colours) for knob in knobs if knob != factor]
     panels = [panel for panel in panels if len({point.at for point in panel.points}) > 1]
     if not panels:
-        raise LeftOut("No tuned knob varies between the trials.")
+        raise NotApplicable("No tuned knob varies between the trials.")
     if [panel.name for panel in panels] == ["learning_rate"]:
-        raise LeftOut("Only the learning rate is tuned, which has a separate figure.")
+        raise NotApplicable("Only the learning rate is tuned, which has a separate figure.")
     shown = TrialPoints(
         metric=study.objective.metric,
         direction=study.objective.direction,

@@ -181,12 +181,7 @@ def html(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         pictures: An SVG element by name of figure, and the source of each picture of a trial
             by run id and name; not escaped.
     """
-    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
-    # The page's content security policy allows the one script with this hash.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return page(
-        "report.html", pictures, report=summary, script=Markup(script), script_digest=digest
-    )
+    return page("report.html", pictures, report=summary)
 
 
 def source(png: bytes) -> str:
@@ -198,11 +193,16 @@ def source(png: bytes) -> str:
 
 def page(template: str, pictures: Mapping[str, str], **content: Any) -> str:
     """A page in the style of the report, from one of the templates in this folder."""
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    # The page's content security policy allows the one script with this hash.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         _environment(html=True)
         .get_template(template)
         .render(
             style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_digest=digest,
             pictures={name: Markup(text) for name, text in pictures.items()},
             **content,
         )

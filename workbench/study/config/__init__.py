@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import tasks
+from workbench.driver import Resources
 from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
@@ -19,6 +20,7 @@ from workbench.study.config import across, adding, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.changes import Changed
 from workbench.study.config.document import Document, Location, Words
+from workbench.study.config.fields import Block
 from workbench.study.config.knobs import (
     Factor,
     Tuned,
@@ -30,14 +32,15 @@ from workbench.study.config.knobs import (
     path_of,
     phases_below,
 )
-from workbench.study.config.problems import Flaw, M, choice, read, unknown_key
-from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Search
+from workbench.study.config.problems import Flaw, M, choice, read, sound_part, unknown_key
+from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, ResourceKnobs, Search
 from workbench.study.config.study_config import StudyConfig
 
 __all__ = ["BLOCKS", "Changed", "load", "load_added", "load_all"]
 
 BLOCKS = (
     *("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report"),
+    "resources",
     across.BLOCK,
 )
 # What an editor reads to find the JSON Schema.
@@ -111,6 +114,7 @@ class _Reader:
         objective = self._objective(self._mapping("objective"), recipe)
         confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
         report = self._model(Report, "report", self._mapping("report"))
+        resources = self._resources(self._mapping("resources"), recipe)
         broken = {problem.key.partition(".")[0] for problem in self._document.problems}
         config = StudyConfig(
             document=self._document,
@@ -125,6 +129,7 @@ class _Reader:
             objective=objective,
             confirm=confirm,
             report=report,
+            resources=resources,
         )
         # An unknown key may be a misspelt block, without which the others seem to contradict.
         if broken.issubset(BLOCKS):
@@ -187,7 +192,8 @@ class _Reader:
                 self._document.add(("recipe", key), key, expected)
             self._document.alias(place, ("recipe", key))
             recipe = merged(recipe, {key: written[key]})
-        self._document.add_flaws(("recipe",), recipes.recipe_flaws(recipe))
+        for flaw in recipes.recipe_flaws(recipe):
+            self._document.add_flaw(("recipe", *flaw.loc), _in_its_block(flaw))
         for phase, at in self._phases.items():
             if phase in knobs or "." in phase:
                 self._document.add(at, phase, "a phase's name that is no knob and has no dot")
@@ -195,13 +201,18 @@ class _Reader:
 
     def _search(self, search: Knobs, balanced: bool) -> Search:
         found = recipes.search_flaws(search)
-        self._document.add_flaws(("search",), found)
         wanted, other, because = "trials", "trials_per_strategy", "without a compare block"
         if balanced:
             wanted, other, because = other, wanted, "because there is a compare block"
+        # Of the two names the nearest may be that of the other kind of study.
+        meant = [flaw.nearest in (wanted, other) for flaw in found]
+        self._document.add_flaws(
+            ("search",),
+            (replace(f, nearest=wanted) if m else f for f, m in zip(found, meant, strict=True)),
+        )
         if other in search:
             self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
-        elif search.get(wanted) is None and not any(flaw.loc == (wanted,) for flaw in found):
+        elif search.get(wanted) is None and not any((*meant, *(f.loc == (wanted,) for f in found))):
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
         return _valid_part(Search, search, found)
 
@@ -217,6 +228,17 @@ class _Reader:
         metric = str(metric)
         direction = block.direction or metrics.get(metric.rpartition("/")[2], "maximize")
         return Objective(metric=metric, direction=direction, epoch=block.epoch)
+
+    def _resources(self, written: Knobs, recipe: Knobs) -> Resources:
+        block = self._model(ResourceKnobs, "resources", written)
+        # What is flawed has been noted, and what is compared counts as one thread.
+        threads, device = recipe.get("threads", 1), recipe.get("device", "auto")
+        return Resources(
+            cpus=block.cpus or (threads if isinstance(threads, int) else 1),
+            gpus=block.gpus,
+            memory=block.memory or 0,
+            device=str(device),
+        )
 
     def _measured(self, written: object) -> tuple[str, dict[str, str]]:
         """The metric that a task is usually optimised for, and the direction of each of its own."""
@@ -272,10 +294,28 @@ class _Reader:
             )
 
 
+def _in_its_block(flaw: Flaw) -> Flaw:
+    """The flaw of a key in the recipe; of one that stands in another block, with its place there.
+
+    The recipe's keys are too many to be read through.
+    """
+    blocks: dict[str, type[Block]] = {
+        "search": Search,
+        "objective": ObjectiveKnobs,
+        "confirm": Confirm,
+        "resources": ResourceKnobs,
+    }
+    if not flaw.unknown or flaw.nearest or len(flaw.loc) != 1:
+        return flaw
+    for block, model in blocks.items():
+        if flaw.found in model.model_fields:
+            return replace(flaw, expected="", nearest=f"{block}.{flaw.found}")
+    return flaw
+
+
 def _valid_part(model: type[M], value: Knobs, found: Sequence[Flaw]) -> M:
-    """A block without its flawed keys, so that the others are checked all the same."""
-    flawed = {flaw.loc[0] for flaw in found if flaw.loc}
-    block, _ = read(model, {key: item for key, item in value.items() if key not in flawed})
+    """The sound part of a block whose keys all have defaults."""
+    block = sound_part(model, value, found)
     return model() if block is None else block
 
 

@@ -52,7 +52,7 @@ def differences(stored: Any, now: Any, path: str = "") -> list[str]:
         pairs = enumerate(zip(stored, now, strict=True))
         return [line for i, (a, b) in pairs for line in differences(a, b, f"{path}.{i}")]
     if stored != now:
-        was, now_is = json.dumps(stored), json.dumps(now)
+        was, now_is = ("not set" if v is None else json.dumps(v) for v in (stored, now))
         if isinstance(stored, list) and isinstance(now, list) and len(was + now_is) > _LONGEST:
             was, now_is = f"{len(stored)} entries", str(len(now))
         return [f"{path}: was {_cut(was)}, is {_cut(now_is)}"]

@@ -120,6 +120,9 @@ def dump(content: Mapping[str, Any]) -> str:
 
 def _broken(error: yaml.YAMLError) -> Words:
     reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+    for part, sentence in _MEANT.items():
+        if part in (reason or ""):
+            return Words(sentence)
     return Words(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])
 
 
@@ -217,11 +220,13 @@ class Document:
             content = tree.read(text)
             content = {} if content is None else content
         except yaml.YAMLError as error:
-            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-            if mark is not None:
-                self.lines[()] = str(mark.line + 1)
-            broken = _broken(error)
-            self.say((), _TABS if r"'\t'" in broken else broken)
+            if isinstance(error, yaml.MarkedYAMLError):
+                # A key without its colon began where its context does.
+                missing = "could not find expected" in (error.problem or "")
+                mark = error.context_mark if missing else error.problem_mark
+                if mark is not None:
+                    self.lines[()] = str(mark.line + 1)
+            self.say((), _broken(error))
             self.finish()
         self.lines.update(tree.lines)
         for location, found, expected in tree.problems:
@@ -289,7 +294,13 @@ def _override_location(content: Knobs, words: list[str]) -> Location:
 # -- YAML 1.2's core schema: what PyYAML reads as text, booleans or octals by YAML 1.1 never is ----
 
 
-_TABS = "tabs are not allowed for indentation; use spaces"
+# Reasons of PyYAML that say little to its reader, by a part of each.
+_MEANT = {
+    r"'\t'": "tabs are not allowed for indentation; use spaces",
+    "could not find expected ':'": "a key without its colon, as in `epochs: 3`",
+    "<block end>": "the indentation differs from that of the lines above",
+    "mapping values are not allowed": "a second colon in this line, or none in the line above",
+}
 
 
 class _Loader(yaml.SafeLoader):

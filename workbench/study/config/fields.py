@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable
 from math import inf
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
 
 from workbench import usercode
 from workbench.messages import listed, nearest
@@ -20,6 +29,8 @@ from workbench.record.knob import FromZero
 from workbench.record.strategy import Knobs
 from workbench.study.config.problems import mismatch
 
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_NUMBERED_GPU = r"cuda:[0-9]+"
 # Names of a catalogue in a message.
 _SHOWN = 20
 # Beside a catalogue's names a user's own code may stand.
@@ -70,6 +81,7 @@ def entry_of(
     known: Callable[[str], object] = lambda name: None,
     *,
     own: bool = False,
+    path: str = "",
 ) -> BeforeValidator:
     """Refuses names that a catalogue does not have.
 
@@ -77,11 +89,14 @@ def entry_of(
         catalogue: The names.
         known: Tells whether a name that is not listed is known all the same.
         own: Whether a user's own code may take the place of an entry.
+        path: What is expected where a path was written in place of a name.
     """
     names = list(catalogue)
 
     def check(value: object) -> object:
         if value not in names and not (isinstance(value, str) and known(value)):
+            if path and isinstance(value, str) and re.search(r"/|\.\w+$", value):
+                raise mismatch(path)
             near = nearest(value, names)
             raise mismatch(
                 "" if near else f"one of {listed(names, _SHOWN)}{OWN if own else ''}", near
@@ -149,6 +164,23 @@ def _duration(value: object) -> object:
     raise mismatch("seconds, or a number followed by s, m or h, greater than 0")
 
 
+def _device(value: object) -> object:
+    if value in _DEVICES or (isinstance(value, str) and re.fullmatch(_NUMBERED_GPU, value)):
+        return value
+    near = nearest(value, _DEVICES)
+    raise mismatch("" if near else f"{listed(_DEVICES)}, or a GPU's number, as in cuda:1", near)
+
+
+def _bytes(value: object) -> object:
+    try:
+        size = None if value is None else int(TypeAdapter(ByteSize).validate_python(value))
+    except ValidationError:
+        size = 0
+    if size is None or size > 0:
+        return size
+    raise mismatch("bytes, or a number followed by a unit, such as 8GB or 512MiB")
+
+
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise mismatch("a number")
@@ -165,6 +197,23 @@ FreezeDepth = Annotated[Any, BeforeValidator(_freeze_depth, json_schema_input_ty
 ReportEvery = Annotated[
     float | int,
     BeforeValidator(_report_every, json_schema_input_type=Annotated[float, Field(gt=0, le=1)]),
+]
+Device = Annotated[
+    str,
+    BeforeValidator(
+        _device,
+        json_schema_input_type=names_of(_DEVICES)
+        | Annotated[str, Field(pattern=f"^{_NUMBERED_GPU}$")],
+    ),
+]
+Bytes = Annotated[
+    int | None,
+    BeforeValidator(
+        _bytes,
+        json_schema_input_type=Annotated[int, Field(gt=0)]
+        | Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)? ?[kMGTkmgt]?i?[Bb]$")]
+        | None,
+    ),
 ]
 Duration = Annotated[
     float | None,

@@ -43,6 +43,7 @@ def json_schema() -> Schema:
         "objective": schema.ObjectiveKnobs,
         "confirm": schema.Confirm,
         "report": schema.Report,
+        "resources": schema.ResourceKnobs,
     }
     models: list[type[BaseModel]] = [*root.values(), schema.Range, schema.Choices]
     _, generated = models_json_schema(

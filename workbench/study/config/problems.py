@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -78,6 +78,12 @@ def read(model: type[M], value: object) -> tuple[M | None, list[Flaw]]:
         return None, list({flaw.loc: flaw for flaw in found}.values())
 
 
+def sound_part(model: type[M], value: Mapping[str, Any], found: Iterable[Flaw]) -> M | None:
+    """A block without its flawed keys, so that the others are checked all the same."""
+    flawed = {flaw.loc[0] for flaw in found if flaw.loc}
+    return read(model, {key: item for key, item in value.items() if key not in flawed})[0]
+
+
 _WORDS = {
     int: "a whole number",
     float: "a number",
@@ -94,7 +100,7 @@ def in_words(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         limits = [
-            f" {words} {getattr(limit, key):g}"
+            f" {words} {_limit(getattr(limit, key))}"
             for field in arguments[1:]
             for limit in getattr(field, "metadata", ())
             for key, words in _LIMITS.items()
@@ -105,12 +111,16 @@ def in_words(annotation: Any) -> str:
         return " or ".join(in_words(each) for each in arguments if each is not type(None))
     if origin in (list, tuple):
         inner = [in_words(argument) for argument in arguments if argument is not ...]
-        return f"a list ({inner[0]} each)" if inner else "a list"
+        return f"a list ({inner[0]} each)" if inner and arguments[0] is not Any else "a list"
     if origin is Literal:
         return one_of(arguments)
     if hasattr(annotation, "__pydantic_fields__") or is_dataclass(annotation):
         return "a mapping"
     return _WORDS.get(origin or annotation, str(annotation))
+
+
+def _limit(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:

@@ -17,7 +17,7 @@ from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.record.strategy import Knobs
 from workbench.study.config.fields import OWN, Named
-from workbench.study.config.problems import Flaw, choice, in_words, read, unknown_key
+from workbench.study.config.problems import Flaw, choice, in_words, read, sound_part, unknown_key
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.study.config.schema import Recipe, Search
 from workbench.tasks import TASKS
@@ -26,6 +26,7 @@ from workbench.tasks import TASKS
 def recipe_flaws(knobs: Knobs) -> list[Flaw]:
     """Flaws of some or all of a recipe, the options of its catalogue entries included."""
     recipe, found = read(Recipe, knobs)
+    recipe = recipe or sound_part(Recipe, knobs, found)
     if recipe is None:
         return found
     blocks: tuple[tuple[str, Named | None, Knobs, Callable[[str], Any]], ...] = (
@@ -57,6 +58,7 @@ def recipe_flaws(knobs: Knobs) -> list[Flaw]:
 def search_flaws(search: Knobs) -> list[Flaw]:
     """Flaws of a ``search`` block, the options of sampler and pruner included."""
     block, found = read(Search, search)
+    block = block or sound_part(Search, search, found)
     if block is None:
         return found
     for key, named, catalogue in (

@@ -19,6 +19,8 @@ from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.record.strategy import EarlyStopping, Lora, Schedule
 from workbench.study.config.fields import (
     Block,
+    Bytes,
+    Device,
     Duration,
     FreezeDepth,
     FromMapping,
@@ -36,11 +38,17 @@ from workbench.study.config.fields import (
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.tasks import TASKS
 
+# Of data in files, whose path a user may write where their reader's name belongs.
+_DATA = (
+    "the name of a reader with the path: {name: image_folder, path: FOLDER}, or {name: table, "
+    "path: FILE, target: COLUMN}"
+)
+
 
 class DatasetKnobs(Named):
     """``dataset``."""
 
-    name: Annotated[str, entry_of(DATASETS, datasets.entry_of, own=True)] | None = None
+    name: Annotated[str, entry_of(DATASETS, datasets.entry_of, own=True, path=_DATA)] | None = None
 
 
 class BackboneKnobs(Named):
@@ -153,8 +161,8 @@ class Recipe(PhaseKnobs):
     )
     batch_size: int = knob(32, "Samples of a step of the optimizer.", ge=1, le=2**31)
     augmentation: list[Any] = knob([], "Transforms of training images, in order.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = knob(
-        "auto", "`auto` is `cuda`, else `mps`, else `cpu`."
+    device: Device = knob(
+        "auto", "`auto` is `cuda`, else `mps`, else `cpu`; `cuda:1` is one GPU of several."
     )
     threads: int = knob(1, "Threads of one worker.", ge=1, le=4_096)
     phases: dict[str, PhaseKnobs] | None = knob(
@@ -302,6 +310,19 @@ class Confirm(Block):
         ge=1,
         le=2,
     )
+
+
+class ResourceKnobs(Block):
+    """``resources``: what one worker needs of a machine or a cluster."""
+
+    cpus: int | None = knob(None, "Cores; by default `recipe.threads`.", ge=1, le=4_096)
+    gpus: float | None = knob(
+        None,
+        "Share of a GPU: with 0.5 two workers share one; by default 1 where there is one.",
+        ge=0,
+        le=1,
+    )
+    memory: Bytes = knob(None, "Memory, such as `8GB`; by default it does not count.")
 
 
 class Cited(Block):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from workbench.driver import Resources
 from workbench.record import Addition, Cell, Objective
 from workbench.record.strategy import Knobs, Strategy
-from workbench.study.config.document import Document
+from workbench.study.config.document import Document, Location
 from workbench.study.config.knobs import (
     Factor,
     Tuned,
     combinations,
     labels_of,
     levels_of,
+    parts_of,
+    phases_in,
     strategy_of,
 )
 from workbench.study.config.schema import Confirm, Report, Search
@@ -30,6 +34,7 @@ class StudyConfig:
         cell: Which of the file's studies, of a file with ``across``.
         added: The level that is added to the file's study; then the strategies are those with it.
         recipe: The knobs held fixed, nested.
+        resources: What a worker needs.
     """
 
     document: Document
@@ -43,6 +48,7 @@ class StudyConfig:
     objective: Objective
     confirm: Confirm
     report: Report
+    resources: Resources
     added: Addition | None = None
 
     @property
@@ -119,3 +125,22 @@ class StudyConfig:
     def startup_trials(self) -> int:
         """Trials before a sampler models and a pruner prunes, where the file names no number."""
         return max(3, self.trials_per_group // 4)
+
+    def location(self, knob: str, levels: Mapping[str, str] | None = None) -> Location:
+        """The place of a knob in the file: the first block that sets it or a part of it.
+
+        Args:
+            knob: Its path from ``recipe``.
+            levels: The label of each factor's level, where only one of them is meant.
+        """
+        for factor in self.factors:
+            if f"{factor.name}.".startswith(f"{knob}."):
+                return (self.factor_block, factor.name)
+            for level in factor.levels:
+                if levels and levels.get(factor.name, level.label) != level.label:
+                    continue
+                if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
+                    return (self.factor_block, factor.name, level.label, knob)
+        if any(tuned.knob == knob for tuned in self.tune):
+            return ("tune", knob)
+        return ("recipe", *parts_of(knob, phases_in(self.recipe)))

@@ -6,6 +6,7 @@ Computed from the selection's runs, on validation data.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -39,7 +40,7 @@ class Offer:
             differ at all: two equal ends say that no difference it can have is found. None where
             there is no standard deviation, or too few seeds for any difference.
         runs: Runs that are left to do.
-        seconds: Estimate of how long these take, one after the other; None without an estimate.
+        seconds: Estimate of how long these take with so many workers; None without an estimate.
         workers: How many run at a time.
         test_samples: On which each kept model is tested, once.
         seen: Runs of an earlier test that MLflow holds though their records are gone.
@@ -98,7 +99,7 @@ def offer_of(
             f"no other to compare it with. Search longer, or elsewhere, under a new name."
         )
     sides = _sides(config, selected.arms)
-    sd, each = spread(sides), _cost(selected)
+    sd = spread(sides)
     tests = design.tests(config, pairs)
     size = design.detectable(config, seeds, tests)
     lowest, highest = content["bounds"]
@@ -120,7 +121,7 @@ def offer_of(
         sd=sd,
         reach=reach,
         runs=runs,
-        seconds=None if each is None else each * runs,
+        seconds=cost(selected, runs, workers),
         workers=workers,
         test_samples=content["data"]["test"],
         notes=design.cautions(config, seeds, tests),
@@ -128,15 +129,23 @@ def offer_of(
     )
 
 
-def _cost(selected: Selected) -> float | None:
-    """Seconds of a run by those of the selection: the training of its arm, and what all have.
+def cost(selected: Selected, runs: int, workers: int) -> float | None:
+    """Seconds that so many runs take, by those of the selection; None where none completed.
 
-    What is no training (data, libraries, writing) is a median over all runs: in the first run of
-    each worker it is far longer than in any other.
+    What is no training is the same for all: the median of a run's overhead and of the time from
+    one run's end to the next one's begin. Once the largest overhead comes on top, that of a run
+    for which a worker had to start.
     """
-    overhead = [one for runs in selected.runs.values() for c in runs for one in c.overhead]
+    times = [one for found in selected.runs.values() for c in found for one in c.times]
     training = [one.seconds for one in selected.chosen.values() if one.seconds is not None]
-    return fmean(training) + median(overhead) if training and overhead else None
+    if not times or not training:
+        return None
+    overhead = [time.overhead for time in times]
+    usual, ends = median(overhead), sorted(time.ended for time in times)
+    before = [(time.begun, bisect_right(ends, time.begun)) for time in times]
+    waited = [begun - ends[count - 1] for begun, count in before if count]
+    each = fmean(training) + usual + (median(waited) if waited else 0.0)
+    return max(overhead) - usual + each * math.ceil(runs / workers)
 
 
 def _sides(config: StudyConfig, arms: Sequence[Arm]) -> pd.DataFrame:

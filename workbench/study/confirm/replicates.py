@@ -139,7 +139,7 @@ class Replicates:
 def _settings(spec: TrialSpec) -> object:
     """What the records of one run have in common, whichever attempt wrote them."""
     plan = plans.comparable(spec.plan)
-    return plain(asdict(replace(spec, plan=plan, attempt=1, failures=0)))
+    return plain(asdict(replace(spec, plan=plan, attempt=1, failures=0, record_id="")))
 
 
 def selection(protocol: Protocol, directory: Path) -> Replicates:

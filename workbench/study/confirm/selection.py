@@ -26,10 +26,24 @@ from workbench.record import (
 )
 from workbench.study.config.changes import Changed, file_differences
 from workbench.study.config.consistency import BASELINE
-from workbench.study.confirm.candidates import plan_text, took
+from workbench.study.confirm.candidates import plan_text
 from workbench.study.confirm.planning import SELECTION, baseline_of
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Time:
+    """When a run began and ended, in seconds since 1970, and how much of it was training."""
+
+    begun: float
+    ended: float
+    training: float
+
+    @property
+    def overhead(self) -> float:
+        """Seconds for libraries, data and writing."""
+        return self.ended - self.begun - self.training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +55,7 @@ class Chosen:
         values: On validation data, by seed; None where the run failed or diverged.
         mean: With the worst value for each that failed; None where there is no worst value.
         seconds: Mean time that a run which completed has trained.
-        overhead: Of each such run the seconds from its start to its end that were not training.
+        times: Of those that one attempt has completed.
         trainable: Number of trainable parameters; None where no run completed.
     """
 
@@ -49,7 +63,7 @@ class Chosen:
     values: tuple[float | None, ...]
     mean: float | None
     seconds: float | None
-    overhead: tuple[float, ...]
+    times: tuple[Time, ...]
     trainable: int | None
 
 
@@ -211,7 +225,11 @@ def _chosen(spec: TrialSpec, results: Sequence[Result | None], worst: float | No
         values=values,
         mean=None if None in counted else fmean(v for v in counted if v is not None),
         seconds=fmean(r.seconds for r in complete) if complete else None,
-        overhead=tuple(took(r) - r.seconds for r in complete),
+        times=tuple(
+            Time(begun=r.started / 1000, ended=r.ended / 1000, training=r.seconds)
+            for r in complete
+            if r.attempt == 1
+        ),
         trainable=complete[0].parameters.get("trainable") if complete else None,
     )
 

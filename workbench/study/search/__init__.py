@@ -30,7 +30,6 @@ from workbench.record import (
 from workbench.record.files import write_atomically
 from workbench.study import space
 from workbench.study.search import retries
-from workbench.study.search.memory import WrittenStorage
 from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.search.storage import (
@@ -40,6 +39,7 @@ from workbench.study.search.storage import (
     refuse_changes,
     stored_definition,
 )
+from workbench.study.search.write_through import WriteThroughStorage
 from workbench.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -58,7 +58,7 @@ def refuse_another_search(study: Study) -> None:
     try:
         definitions = {group.name: group.definition for group in study.groups}
         stored = {name: stored_definition(study.directory, name, storage) for name in definitions}
-        refuse_changes(stored, definitions, study=study.name, file=study.file)
+        refuse_changes(stored, definitions, study)
     finally:
         close_storage(storage)
 
@@ -97,7 +97,7 @@ class Search:
         self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
         self._file = open_storage(self._directory / "optuna.db")
         try:
-            self._storage = WrittenStorage(self._file)
+            self._storage = WriteThroughStorage(self._file)
             self._studies = self._open_all(retry_failed)
             for name in self._groups:
                 self._count(name)
@@ -122,7 +122,7 @@ class Search:
             if held is not None:
                 self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
-        refuse_changes(stored, definitions, study=study.name, file=study.file)
+        refuse_changes(stored, definitions, study)
         studies = {name: self._open(storage, name, records.get(name, {})) for name in definitions}
         for name, asked in studies.items():
             if retry_failed:
@@ -138,7 +138,7 @@ class Search:
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
 
-    def _open(self, storage: WrittenStorage, name: str, records: Records) -> optuna.Study:
+    def _open(self, storage: WriteThroughStorage, name: str, records: Records) -> optuna.Study:
         study = self._create(storage, name)
         trials = reconcile(self._config, self._groups[name], study, records)
         if trials is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -15,6 +15,8 @@ from optuna.storages import RDBStorage
 
 from workbench.record import Damaged
 from workbench.study.config.changes import Changed, differences
+from workbench.study.fingerprint import source_of
+from workbench.study.study import Study, StudyStrategy
 
 
 class StorageError(OSError):
@@ -110,38 +112,57 @@ def definition_path(directory: Path, group: str) -> Path:
 def refuse_changes(
     stored: Mapping[str, Mapping[str, Any] | None],
     definitions: Mapping[str, Mapping[str, Any]],
-    *,
-    study: str,
-    file: Path,
+    study: Study,
 ) -> None:
     """Refuse a study whose stored trials were made with other settings.
 
     Args:
         stored: Of each group of trials, as its trials were made; None where there are none.
         definitions: Of each group, as it is now.
-        study: The study's name.
-        file: The study's file.
+        study: The study.
 
     Raises:
-        Changed: Lists what differs, with the groups that it concerns.
+        Changed: Lists what differs by the keys of the study file, with their lines and the groups
+            that it concerns.
     """
     changes: dict[str, list[str]] = {}
-    for name, definition in definitions.items():
-        before = stored[name]
-        for change in [] if before is None else differences(before, definition):
-            changes.setdefault(change, []).append(name)
+    coded = False
+    for group in study.groups:
+        before, now = stored[group.name], definitions[group.name]
+        found = [] if before is None else differences(before, now)
+        coded |= any("code." in change for change in found)
+        for line in dict.fromkeys(_by_keys(found, now, group)):
+            changes.setdefault(line, []).append(group.name)
     if changes:
         advice = (
             "Give the study a new name, or restore these settings. A new level of compare and a "
             "larger number of trials are allowed."
         )
-        if any("code." in change for change in changes):
+        if coded:
             advice += (
                 " Corrected code is accepted with --retry-failed where no trial of these has a "
                 "result of the old code: results of both could not be compared."
             )
         raise Changed.in_lines(
-            f"{file}: the study {study} has trials that were made with other settings",
-            (f"{change}  ({', '.join(names)})" for change, names in changes.items()),
+            f"{study.file}: the study {study.name} has trials that were made with other settings",
+            (f"{line}  ({', '.join(names)})" for line, names in changes.items()),
             advice,
         )
+
+
+def _by_keys(
+    changes: Sequence[str], definition: Mapping[str, Any], group: StudyStrategy
+) -> Iterator[str]:
+    """What differs between two definitions of a group, by the keys of the study file."""
+    config = group.study.config
+    named = any(change.startswith("plan.dataset.") for change in changes)
+    for change in changes:
+        path, _, was = change.partition(": ")
+        if path.startswith("plan.code."):
+            yield f"code of {path.removeprefix('plan.code.')}: {was}"
+        elif path != "data":
+            location = source_of(path, definition, config, group.levels)
+            place = config.document.place(location)
+            yield f"{'.'.join(map(str, location))}: {was}  ({place})"
+        elif not named:  # Another data set has other samples, of course.
+            yield f"samples of recipe.dataset (SHA-256): {was}"

@@ -1,6 +1,6 @@
 """Caches what was read from files, for the next command: reading them again may take minutes.
 
-The cache is in ``downloads.folder()/remembered`` and may be deleted at any time; files that were
+The cache is in ``downloads.folder()/files`` and may be deleted at any time; files that were
 not used for 30 days are deleted. A file is valid as long as nothing differs: what was asked,
 Workbench's own files, the installed packages, and the path, size, inode and times of every file
 that was read.
@@ -34,7 +34,7 @@ FileState = tuple[str, int]
 _FIRST: dict[Path, str] = {}
 
 
-class Remembered:
+class FileCache:
     """What one look found, as JSON.
 
     Args:
@@ -50,7 +50,7 @@ class Remembered:
         states = {} if states is None else states
         text = json.dumps(plain(key), sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
-        self._path = downloads.folder() / "remembered" / f"{name}.json"
+        self._path = downloads.folder() / "files" / f"{name}.json"
         # Before the look: what changes while it is taken must not pass for what it saw.
         states |= {path: _state_of(path) for path in paths if path not in states}
         self._state = {str(path): states[path][0] for path in paths}
@@ -58,7 +58,7 @@ class Remembered:
         youngest = max((states[path][1] for path in paths), default=0)
         self._settled = all(unchanged) and youngest < time.time_ns() - _TICK_NS
 
-    def found(self) -> Any:
+    def get(self) -> Any:
         """What was found, or None where something differs or nothing was kept."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(self._path.read_bytes())
@@ -68,7 +68,7 @@ class Remembered:
                 return kept["found"]
         return None
 
-    def keep(self, found: object) -> None:
+    def put(self, found: object) -> None:
         """Keep what the look found: a value of JSON, not None."""
         if self._settled:
             content = json.dumps({"state": [_program(), self._state], "found": found})

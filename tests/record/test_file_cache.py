@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench.record import remembered
-from workbench.record.remembered import Remembered
+from workbench.record import file_cache
+from workbench.record.file_cache import FileCache
 
-Look = Callable[..., Remembered]
+Look = Callable[..., FileCache]
 
 
 @pytest.fixture
@@ -30,15 +30,15 @@ def data(tmp_path: Path) -> Path:
 def look(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Look:
     """A look at the data; those that these tests write a moment ago count as old."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(remembered, "_TICK_NS", 0)
-    return lambda key="sizes": Remembered([key, {"name": "image_folder"}], [data])
+    monkeypatch.setattr(file_cache, "_TICK_NS", 0)
+    return lambda key="sizes": FileCache([key, {"name": "image_folder"}], [data])
 
 
 def test_a_later_look_finds_what_was_kept(look: Look) -> None:
-    assert look().found() is None
-    look().keep({"train": 3, "classes": ["cats"]})
-    assert look().found() == {"train": 3, "classes": ["cats"]}
-    assert look("outline").found() is None
+    assert look().get() is None
+    look().put({"train": 3, "classes": ["cats"]})
+    assert look().get() == {"train": 3, "classes": ["cats"]}
+    assert look("outline").get() is None
 
 
 def rewritten(data: Path) -> None:
@@ -70,10 +70,10 @@ def replaced(data: Path) -> None:
 def test_any_change_of_a_file_asks_for_a_new_look(
     change: Callable[[Path], object], look: Look, data: Path
 ) -> None:
-    look().keep(1)
-    assert look().found() == 1
+    look().put(1)
+    assert look().get() == 1
     change(data)
-    assert look().found() is None
+    assert look().get() is None
 
 
 def test_another_version_of_the_code_or_of_a_package_asks_for_a_new_look(
@@ -86,16 +86,16 @@ def test_another_version_of_the_code_or_of_a_package_asks_for_a_new_look(
     code.mkdir()
     (code / "__init__.py").write_text("")
     monkeypatch.setattr("workbench.__file__", str(code / "__init__.py"))
-    remembered._program.cache_clear()
+    file_cache._program.cache_clear()
     try:
         for change in (packages / "torch-2.dist-info").mkdir, (code / "new.py").touch:
-            look().keep(1)
-            assert look().found() == 1
+            look().put(1)
+            assert look().get() == 1
             change()
-            remembered._program.cache_clear()  # as in another process
-            assert look().found() is None
+            file_cache._program.cache_clear()  # as in another process
+            assert look().get() is None
     finally:
-        remembered._program.cache_clear()
+        file_cache._program.cache_clear()
 
 
 def test_a_look_during_which_a_file_changes_is_not_kept_for_the_new_content(
@@ -103,8 +103,8 @@ def test_a_look_during_which_a_file_changes_is_not_kept_for_the_new_content(
 ) -> None:
     before = look()
     (data / "cats" / "2.png").write_bytes(b"")
-    before.keep(1)
-    assert look().found() is None
+    before.put(1)
+    assert look().get() is None
 
 
 def test_a_process_keeps_nothing_of_files_that_changed_after_it_first_saw_them(
@@ -112,54 +112,54 @@ def test_a_process_keeps_nothing_of_files_that_changed_after_it_first_saw_them(
 ) -> None:
     look()  # What it reads may stay in memory.
     (data / "cats" / "2.png").write_bytes(b"")
-    look().keep(1)
-    assert look().found() is None
+    look().put(1)
+    assert look().get() is None
 
 
 def test_what_was_written_a_moment_ago_is_not_trusted(
     look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remembered, "_TICK_NS", 60 * 10**9)
-    look().keep(1)
-    assert look().found() is None
+    monkeypatch.setattr(file_cache, "_TICK_NS", 60 * 10**9)
+    look().put(1)
+    assert look().get() is None
 
 
 def test_damage_and_a_cache_that_cannot_be_written_to_only_cost_time(
     look: Look, tmp_path: Path
 ) -> None:
-    look().keep(1)
-    (file,) = (tmp_path / "cache" / "remembered").iterdir()
+    look().put(1)
+    (file,) = (tmp_path / "cache" / "files").iterdir()
     file.write_text("[")
-    assert look().found() is None
+    assert look().get() is None
     file.unlink()
     file.parent.rmdir()
     file.parent.write_text("no folder")
-    look().keep(1)
-    assert look().found() is None
+    look().put(1)
+    assert look().get() is None
 
 
 def test_what_was_not_used_for_30_days_is_deleted_when_a_process_keeps_something(
     look: Look, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "cache" / "remembered"
+    folder = tmp_path / "cache" / "files"
 
     def kept(key: str) -> Path:
         before = set(folder.glob("*"))
-        look(key).keep(key)
+        look(key).put(key)
         (file,) = set(folder.glob("*")) - before
         return file
 
     unused, used, young = kept("unused"), kept("used"), kept("young")
     for file, days in (unused, 31), (used, 31), (young, 29):
         os.utime(file, times=(time.time() - days * 86400,) * 2)
-    assert look("used").found() == "used"
-    remembered._drop_unused.cache_clear()  # as in another process
+    assert look("used").get() == "used"
+    file_cache._drop_unused.cache_clear()  # as in another process
     new = kept("new")
     assert set(folder.iterdir()) == {used, young, new}
-    assert look("used").found() == "used"
+    assert look("used").get() == "used"
 
 
 def test_a_link_to_a_folder_above_ends(look: Look, data: Path) -> None:
     (data / "cats" / "up").symlink_to(data)
-    look().keep(1)
-    assert look().found() == 1
+    look().put(1)
+    assert look().get() == 1

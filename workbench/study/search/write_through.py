@@ -19,7 +19,7 @@ _WRITE_SECONDS = 1.0
 def _also_in_file(name: str) -> Callable[..., None]:
     """The method that sets something of a trial, in the file as well if it has the trial."""
 
-    def method(self: WrittenStorage, trial_id: int, *given: Any, **named: Any) -> None:
+    def method(self: WriteThroughStorage, trial_id: int, *given: Any, **named: Any) -> None:
         getattr(InMemoryStorage, name)(self, trial_id, *given, **named)
         if trial_id not in self._new:
             getattr(self._file, name)(self._file_trials[trial_id], *given, **named)
@@ -27,7 +27,7 @@ def _also_in_file(name: str) -> Callable[..., None]:
     return method
 
 
-class WrittenStorage(InMemoryStorage):
+class WriteThroughStorage(InMemoryStorage):
     """Optuna's studies in memory, and the same in a sqlite file.
 
     The driver is the file's only writer. Optuna's own cache does not know that: it queries the file

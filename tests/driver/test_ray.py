@@ -1,0 +1,241 @@
+"""Trials on a Ray cluster of three nodes of this machine: the same numbers, whatever is lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.commands import wait_for
+from tests.support.crew import Tray, log_of, pile_of
+from tests.support.processes import Forked
+from tests.support.tiny import THREE, TWO, Unseen
+from tests.support.trials import EPOCHS, numbers, write_light
+from workbench.commands.confirm import confirm_study
+from workbench.commands.run import run_study
+from workbench.driver import Resources, Workers
+from workbench.driver.workers import ClusterError, InlineWorkers
+from workbench.record import EpochResult, State, TrialDirectory, scan, study_directory
+
+ray_cluster = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed")
+from workbench.driver.ray_workers import RayWorkers, connected  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
+
+SLOW = EPOCHS.replace("    for", "    import time\n    for").replace(
+    "        yield", "        time.sleep(0.5)\n        yield"
+)
+Crew = Callable[[int | None], RayWorkers]
+CPU = Resources(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Three nodes; the driver's has one core and the address ``RAY_ADDRESS``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    head = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": port}
+    made = ray_cluster.Cluster(initialize_head=True, head_node_args=head)
+    made.client = f"ray://127.0.0.1:{port}"
+    made.add_node(num_cpus=2, num_gpus=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", made.address)
+        yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def crew(cluster: object, home: Path) -> Iterator[Callable[[int | None], RayWorkers]]:
+    """Makes workers, which end with the test."""
+    with connected("ray"), ExitStack() as stack:
+
+        def make(count: int | None) -> RayWorkers:
+            workers = RayWorkers(count, home / "mlruns" / "workers")
+            stack.callback(workers.close)
+            return workers
+
+        yield make
+
+
+def not_shared(home: Path) -> None:
+    """Let nodes read something else than this driver wrote: then the home is another one."""
+    token = home / "mlruns" / "workers" / f"cluster-{os.getpid()}.token"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    token.write_text("of another home")
+
+
+def workers_of(home: Path) -> list[psutil.Process]:
+    """The worker processes whose log is in a home."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "workbench.driver.worker" in command and log_of(process).is_relative_to(home):
+            found.append(process)
+    return found
+
+
+def search(file: Path, home: Path, workers: Workers) -> dict[str, Any]:
+    outcome = run_study(file, [], home, workers, Unseen())
+    assert outcome.exit_code == 0
+    return records(home, file.stem)
+
+
+def records(home: Path, study: str) -> dict[str, Any]:
+    found = {}
+    for directory, spec in scan(study_directory(home, study)):
+        result = directory.result()
+        assert result is not None
+        found[f"{spec.role} {spec.name}"] = (result.state, numbers(directory), result.test)
+    return found
+
+
+def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_shared_files(
+    crew: Crew, home: Path, tmp_path: Path, write_study: Callable[..., Path]
+) -> None:
+    file = write_study(
+        TWO,
+        THREE,
+        ("epochs: 3", "epochs: 3\n  device: cpu"),
+        ("pruner: median", "pruner: {name: median, n_startup_trials: 1}"),
+        (
+            "objective: {metric: validation/accuracy}",
+            "confirm: {smallest_effect: 0.02, seeds: 2, select: {configs: 1, seeds: 1}}",
+        ),
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    not_shared(home)
+    one = crew(1)  # Suggestions depend on the order in which trials end.
+    searched = search(file, home, one)
+    one.close()
+    not_shared(home)
+    confirm_study(file, [], home, crew(2), Unseen(), agree=lambda offer: True)
+    here = search(file, other, InlineWorkers())
+    confirm_study(file, [], other, InlineWorkers(), Unseen(), agree=lambda offer: True)
+    assert searched == here
+    assert State.PRUNED in {state for state, _, _ in searched.values()}
+    assert records(home, "tiny") == records(other, "tiny")
+    assert any(test for _, _, test in records(home, "tiny").values())
+    for directory, _ in scan(study_directory(other, "tiny")):
+        twin = TrialDirectory(home / directory.path.relative_to(other))
+        ours, theirs = (
+            sorted(
+                str(path.relative_to(at.path)) for path in at.path.rglob("*") if path.name != "lock"
+            )
+            for at in (twin, directory)
+        )
+        assert ours == theirs, "a record comes back whole"
+
+
+def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
+    cluster: Any, crew: Crew, home: Path
+) -> None:
+    node = cluster.add_node(num_cpus=1)
+    light = write_light(home / "light", SLOW)
+    tray = Tray(
+        pile_of(3, light, home, home / "t"), after_a_loss=pile_of(1, light, home, home / "u")
+    )
+    lost: list[str] = []
+
+    def lose(directory: TrialDirectory, _: EpochResult) -> None:
+        if directory.path.parent.name != "t" or len(lost) == 2:
+            return
+        lost.append(directory.path.name)
+        if len(lost) == 1:
+            workers_of(home)[0].kill()
+        else:
+            cluster.remove_node(node, allow_graceful=False)
+
+    tray.on_report = lose
+    workers = crew(3)
+    workers.prepare(3, CPU)
+    workers.run(tray)
+    reasons = sorted(reason for _, reason in tray.lost_ones)
+    assert len(reasons) == 2
+    assert "worker ended by signal SIGKILL" in reasons
+    assert all(reason.startswith("worker ended") for reason in reasons)
+    assert len(tray.finished) == 3
+    assert {result.state for _, result in tray.finished} == {State.COMPLETE}
+
+
+def run_on_ray(file: Path, home: Path) -> None:
+    """A driver in a process of its own."""
+    with connected("ray"):
+        workers = RayWorkers(2, home / "mlruns" / "workers")
+        run_study(file, [], home, workers, Unseen())
+
+
+def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
+    cluster: object, home: Path, crew: Crew
+) -> None:
+    file = write_light(home / "light", SLOW)
+    driver = Forked(run_on_ray, file, home)
+    study = study_directory(home, "tiny")
+    wait_for(lambda: any(study.glob("trials/*/*/history.jsonl")), driver)
+    begun = workers_of(home)
+    assert begun
+    driver.kill()
+    _, alive = psutil.wait_procs(begun, timeout=60)
+    assert alive == []
+    outcome = run_study(file, [], home, crew(2), Unseen())
+    assert outcome.exit_code == 0
+    trials = scan(study)
+    assert len(trials) == 2
+    assert max(spec.attempt for _, spec in trials) == 2
+    assert all(len(directory.history()) == 3 for directory, _ in trials)
+
+
+def test_gpus_are_shared_as_the_study_says_and_a_study_on_the_cpu_takes_none(
+    crew: Crew, home: Path
+) -> None:
+    half, workers = Resources(gpus=0.5), crew(None)
+    assert [workers.count(needs) for needs in (half, Resources(), CPU)] == [2, 1, 3]
+    workers.prepare(2, half)
+    until = time.monotonic() + 60
+    while len(found := workers_of(home)) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert {process.environ()["CUDA_VISIBLE_DEVICES"] for process in found} == {"0"}
+    with pytest.raises(ClusterError, match=r"needs 64 CPU.*resources.*--workers"):
+        workers.count(Resources(cpus=64, device="cpu"))
+
+
+def test_a_driver_outside_the_cluster_uses_its_client_port(cluster: Any, home: Path) -> None:
+    light = write_light(home / "light")
+    with connected(cluster.client) as words:
+        assert "cores" in words
+        workers = RayWorkers(1, home / "mlruns" / "workers")
+        tray = Tray(pile_of(2, light, home, home / "t"))
+        workers.prepare(2, CPU)
+        workers.run(tray)
+        workers.close()
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 2
+
+
+@pytest.mark.parametrize("address", ["slurm", "ray:8265", "http://head:8265"])
+def test_what_is_no_address_of_ray_is_refused(address: str) -> None:
+    with pytest.raises(ClusterError, match=r"ray://HOST:PORT"), connected(address):
+        pass
+
+
+def test_a_stopped_study_parks_its_trials_on_the_nodes(
+    crew: Crew, home: Path, write_study: Callable[..., Path]
+) -> None:
+    tray = Tray(pile_of(1, write_study(("epochs: 3", "epochs: 100000")), home, home / "t"))
+
+    def stop(_: TrialDirectory, line: EpochResult) -> None:
+        tray.stopping = line.epoch >= 3
+
+    tray.on_report = stop
+    workers = crew(1)
+    workers.prepare(1, CPU)
+    workers.run(tray)
+    assert [result.state for _, result in tray.finished] == [State.PARKED]

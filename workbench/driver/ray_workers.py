@@ -1,0 +1,247 @@
+"""Runs trials on a Ray cluster: in worker processes of its nodes.
+
+On each node an agent, which is a Ray actor, starts a worker process as on one machine and passes
+its messages on. Ray places the agents, and ends them with the driver; it repeats nothing: attempts
+are counted by the driver.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from workbench import __version__
+from workbench.driver import transfer
+from workbench.driver.agent import Agent, Node
+from workbench.driver.process import WorkerEnded
+from workbench.driver.resources import Resources
+from workbench.driver.worker import Message
+from workbench.driver.workers import POLL_SECONDS, ClusterError, WorkerPool
+from workbench.record import TrialDirectory
+
+_LOGGER = logging.getLogger(__name__)
+
+# Where data and weights are kept: nodes that share the home share these folders too.
+_FOLDERS = ("WORKBENCH_DATA", "TORCH_HOME", "HF_HOME")
+_PATIENCE_SECONDS = 30.0
+
+
+@contextmanager
+def connected(cluster: str) -> Iterator[str]:
+    """Be connected to a Ray cluster for the length of a block.
+
+    Args:
+        cluster: ``ray://HOST:PORT`` of a cluster elsewhere. ``ray``: the cluster of
+            ``RAY_ADDRESS``, or one that runs on this machine, or a new one of this machine alone.
+
+    Yields:
+        The cluster in words.
+
+    Raises:
+        ClusterError: There is no cluster at the address.
+    """
+    if cluster != "ray" and not cluster.startswith("ray://"):
+        raise ClusterError(f"--on {cluster}: it must be ray, or ray://HOST:PORT.")
+    address = None if cluster == "ray" else cluster
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _connect(address)
+    try:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} node(s)"
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    try:
+        # Ray's warnings, such as that of a port without an answer, only repeat the error.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ClusterError(f"The Ray cluster {address or ''} cannot be used: {reason}.") from error
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    parts = [f"{resources.get('CPU', 0):g} cores"]
+    if resources.get("GPU"):
+        parts.append(f"{resources['GPU']:g} GPUs")
+    return ", ".join(parts)
+
+
+class RayWorkers(WorkerPool["RayWorker"]):
+    """Runs trials in processes on the nodes of a Ray cluster, which may share the home or not.
+
+    Args:
+        count: Number of processes; by default as many as the cluster has room for now.
+        logs: Folder in the home for the output of the processes.
+    """
+
+    def __init__(self, count: int | None, logs: Path) -> None:
+        super().__init__()
+        self._given = count
+        self._logs = logs
+        self._secret = secrets.token_hex()
+        self._warned = time.monotonic()
+
+    def count(self, resources: Resources) -> int:
+        """The number given, or else what the resources of the cluster suffice for.
+
+        Raises:
+            ClusterError: No number was given, and no node has room for one worker.
+        """
+        if self._given:
+            return self._given
+        needs = _needs(resources)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        room = sum(
+            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in needs.items())
+            for node in nodes
+        )
+        if not room:
+            wanted = ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
+            raise ClusterError(
+                f"A worker needs {wanted}, and no node of the Ray cluster has that. Change the "
+                "block resources, or give --workers to wait for a node that will be added."
+            )
+        return room
+
+    def kill(self) -> None:
+        """Nothing to do: Ray ends the agents when the driver has ended."""
+
+    def _add(self) -> RayWorker:
+        token = self._logs / f"cluster-{os.getpid()}.token"
+        if not token.exists():
+            token.parent.mkdir(parents=True, exist_ok=True)
+            token.write_text(self._secret)
+        needs = _needs(self._resources)
+        agent = ray.remote(
+            num_cpus=needs["CPU"],
+            num_gpus=needs.get("GPU", 0),
+            memory=needs.get("memory"),
+            max_restarts=0,
+            max_task_retries=0,
+            concurrency_groups={"receive": 1},
+        )(Agent)
+        environment = {name: os.environ[name] for name in _FOLDERS if name in os.environ}
+        return RayWorker(agent.remote(), token, self._secret, environment)
+
+    def _wait(self, workers: Sequence[RayWorker]) -> Sequence[RayWorker]:
+        waited = {worker.awaited: worker for worker in workers}
+        ready, _ = ray.wait(list(waited), num_returns=len(waited), timeout=0)
+        if not ready:
+            ready, _ = ray.wait(list(waited), num_returns=1, timeout=POLL_SECONDS)
+        if ready or any(worker.ready for worker in self._pool):
+            self._warned = time.monotonic()
+        elif time.monotonic() - self._warned > _PATIENCE_SECONDS:
+            self._warned = time.monotonic()
+            _LOGGER.warning(
+                "Ray has started no worker yet. Free resources of the cluster: %s.",
+                _amounts(ray.available_resources()),
+            )
+        return [waited[ref] for ref in ready]
+
+    def close(self) -> None:
+        """Kill the workers."""
+        super().close()
+        (self._logs / f"cluster-{os.getpid()}.token").unlink(missing_ok=True)
+
+
+def _needs(resources: Resources) -> dict[str, float]:
+    """What Ray reserves for a worker, by Ray's names."""
+    needs: dict[str, float] = {"CPU": resources.cpus}
+    share = resources.gpu_share
+    # Without a word about GPUs a worker takes one where there are some.
+    if share and (resources.gpus is not None or ray.cluster_resources().get("GPU")):
+        needs["GPU"] = share
+    if resources.memory:
+        needs["memory"] = resources.memory
+    return needs
+
+
+class RayWorker:
+    """A worker process of a node, seen from the driver.
+
+    Attributes:
+        awaited: Ray's reference to the next answer of the agent.
+    """
+
+    def __init__(
+        self, agent: Any, token: Path, secret: str, environment: Mapping[str, str]
+    ) -> None:
+        self.directory: TrialDirectory | None = None
+        self.ready = False
+        self._shared = True
+        self._agent = agent
+        self.awaited = agent.start.remote(token, secret, environment)
+
+    def run(self, directory: TrialDirectory) -> None:
+        """Let it run a trial."""
+        self.directory = directory
+        if self._shared:
+            self.send({"run": str(directory.path)})
+            return
+        self._agent.run.remote(*transfer.needed(directory))
+
+    def send(self, message: Message) -> None:
+        """Send a message; Ray keeps the order."""
+        self._agent.send.remote(message)
+
+    def receive(self) -> Message:
+        """A message that has arrived; empty if the worker became ready.
+
+        Raises:
+            WorkerEnded: The worker, its agent or its node has ended.
+            ClusterError: The node cannot run trials.
+        """
+        try:
+            answer = ray.get(self.awaited)
+        except ray.exceptions.RayTaskError as error:
+            reason = f"A node of the Ray cluster cannot run trials: {error.cause}"
+            raise ClusterError(reason) from error
+        except ray.exceptions.RayError as error:
+            raise WorkerEnded(_reason(error)) from error
+        self.awaited = self._agent.receive.remote()
+        if isinstance(answer, Node):
+            _require_same_version(answer)
+            self.ready, self._shared = True, answer.shared
+            return {}
+        message: Message
+        message, files = answer
+        if self.directory is not None:
+            transfer.take_back(self.directory, files)
+        if "ended" in message:
+            raise WorkerEnded(str(message["ended"]))
+        return message
+
+    def ended(self) -> bool:
+        """Whether a worker without a trial has ended: only then it has something to say."""
+        return bool(ray.wait([self.awaited], timeout=0)[0])
+
+    def kill(self) -> None:
+        """Kill the agent; the worker process ends with it."""
+        ray.kill(self._agent)
+
+
+def _require_same_version(node: Node) -> None:
+    if node.version != __version__:
+        raise ClusterError(
+            f"Node {node.name} has Workbench {node.version}, this machine {__version__}. "
+            "Install the same version on every node."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """Ray's reason for the end of an actor, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"worker ended: {lines[0] if lines else type(error).__name__}"
