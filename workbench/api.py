@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from workbench.commands.kept_model import KeptModel
     from workbench.commands.register import Registered
+    from workbench.commands.saved_model import SavedModel
     from workbench.report.summary import Composed
     from workbench.study.confirm.offer import Offer
     from workbench.verdict.external import ResultsVerdict
@@ -277,7 +277,7 @@ class Study(Printed):
         made, numbers = figures.load(name), composed.numbers[name]
         return Picture(figure=made.draw(numbers), caption=made.caption(numbers))
 
-    def best_model(self, strategy: str | None = None) -> KeptModel:
+    def best_model(self, strategy: str | None = None) -> SavedModel:
         """The model of a strategy: that of its confirmation's first seed, or the search's best.
 
         Args:
@@ -294,7 +294,7 @@ class Study(Printed):
         self._require_run()
         return load_model(self.home, f"{self.name}/{strategy}" if strategy else self.name)
 
-    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> KeptModel:
+    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> SavedModel:
         """Write a strategy's model as a folder for other programs; see ``commands.export``."""
         from workbench.commands.export import export
 
@@ -358,13 +358,13 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     return study
 
 
-def load_model(folder: PathOrText) -> KeptModel:
+def load_model(folder: PathOrText) -> SavedModel:
     """The model in a folder of ``workbench export``.
 
     Raises:
         Unusable: The folder has no sound model, or the files of its backbone are missing.
     """
-    from workbench.commands.kept_model import load_folder
+    from workbench.commands.saved_model import load_folder
 
     return load_folder(_path("folder", folder))
 

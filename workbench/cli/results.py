@@ -206,10 +206,10 @@ def predict(
     home: Home = HERE,
 ) -> None:
     """Predict with the model that a trial kept: one line of CSV per sample."""
-    from workbench.commands import kept_model, predict
+    from workbench.commands import predict, saved_model
     from workbench.verdict.wording.numbers import measured
 
-    with terminal.errors(also=(kept_model.Unusable,)):
+    with terminal.errors(also=(saved_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
         if out is None:
             found.write(sys.stdout)
@@ -236,9 +236,9 @@ def export(
 
     A model of transformers can be loaded by transformers, any other one by its state dict.
     """
-    from workbench.commands import export, kept_model
+    from workbench.commands import export, saved_model
 
-    with terminal.errors(also=(kept_model.Unusable,)):
+    with terminal.errors(also=(saved_model.Unusable,)):
         found = export.export(home.absolute(), model, folder, onnx=onnx)
     typer.echo(f"{found.name}: {folder}")
 
@@ -255,10 +255,10 @@ def register(
     home: Home = HERE,
 ) -> None:
     """Register the model of the confirmed leader in MLflow, as champion if the verdict allows."""
-    from workbench.commands import kept_model
+    from workbench.commands import saved_model
     from workbench.commands.register import register
 
-    with terminal.errors(also=(kept_model.Unusable,)):
+    with terminal.errors(also=(saved_model.Unusable,)):
         done = register(home.absolute(), study, name=name, strategy=strategy)
     typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
 

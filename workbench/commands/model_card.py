@@ -11,7 +11,7 @@ from workbench.commands import report as publish
 from workbench.record import Role
 from workbench.tracker import Tracker
 from workbench.tracker.trial_run import TrialRun
-from workbench.trial.kept import Description
+from workbench.trial.saved_weights import Description
 from workbench.verdict import Verdict
 
 _SHOWN = 20

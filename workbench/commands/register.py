@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.commands import browse
-from workbench.commands.kept_model import Unusable, explained
 from workbench.commands.model_card import LOAD_MLFLOW, StudyFacts, model_card
 from workbench.commands.predict import find
+from workbench.commands.saved_model import Unusable, explained
 from workbench.commands.summaries import TrialDetails
 from workbench.record import TrialDirectory
 from workbench.tracker import Tracker
 from workbench.tracker.models import CHAMPION
-from workbench.trial import kept
+from workbench.trial import saved_weights
 from workbench.verdict import Word
 
 
@@ -62,7 +62,7 @@ def register(
         path = TrialDirectory(trial.directory).weights_description
         if not path.exists():
             raise Unusable(f"{model} has no weights.")
-        description = kept.read_description(path)
+        description = saved_weights.read_description(path)
     name = name or study
     if set(name) & set("/:.%\"'") or not name.strip():
         raise Unusable(

@@ -22,7 +22,7 @@ from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store
 from workbench.tracker.stored_run import Run
 
-# The files of a model outside its trial; ``commands.kept_model`` loads them.
+# The files of a model outside its trial; ``commands.saved_model`` loads them.
 WEIGHTS, DESCRIPTION = "model.safetensors", "workbench.json"
 LOADER = "workbench.commands.pyfunc"
 CHAMPION = "champion"
