@@ -296,10 +296,12 @@ class _Reader:
 
 
 def _in_its_block(flaw: Flaw) -> Flaw:
-    """The flaw of a key in the recipe; of one that stands in another block, with its place there.
+    """The flaw of a key in the recipe, with the block in which the key or its values belong.
 
     The recipe's keys are too many to be read through.
     """
+    if isinstance(flaw.found, list) and len(flaw.loc) == 1:
+        return replace(flaw, expected=f"{flaw.expected}; several values belong in compare or tune")
     blocks: dict[str, type[Block]] = {
         "search": Search,
         "objective": ObjectiveKnobs,
