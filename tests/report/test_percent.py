@@ -78,4 +78,4 @@ def test_page_and_paper_are_in_percent_and_stored_values_are_not(
     for name in ("index.html", "report.md", "macros.tex", "tables/confirmation.tex"):
         assert mean in percent[name].decode() and mean not in raw[name].decode()
     assert "test accuracy (%)" in percent["index.html"].decode()
-    assert r"test accuracy (\%)" in percent["tables/confirmation.tex"].decode()
+    assert r"Test accuracy (\%)" in percent["tables/confirmation.tex"].decode()
