@@ -68,7 +68,8 @@ def test_the_job_for_slurm_parks_the_study_before_its_time_is_up_and_is_queued_a
     job.send_signal(signal.SIGUSR1)
     assert job.wait(20) == 75
     lines = calls.read_text().splitlines()
-    assert lines[0] == "ray start --head --port=6379 --num-cpus=16 --num-gpus=2"
+    assert lines[0] == "ray get-auth-token --generate"
+    assert lines[1] == "ray start --head --port=6379 --num-cpus=16 --num-gpus=2"
     assert "workbench run studies/wines.yaml --on ray" in lines
     (nodes,) = [line for line in lines if line.startswith("srun")]
     assert nodes.startswith("srun --nodes=3 --ntasks-per-node=1 --exclude=node1 ray start")

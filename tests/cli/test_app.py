@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.support.commands import call
+from tests.support.tiny import TWO
 from workbench.cli.group import CommandGroup
 from workbench.driver.leases import lease
 from workbench.record import study_directory
@@ -123,6 +124,20 @@ def test_problems_of_data_backbone_and_device_are_told_together(
     if torch.cuda.is_available():
         keys.pop()
     assert told == [f"{file}:{key}" for key in keys], "each once, although four strategies have it"
+
+
+def test_a_search_in_json_names_the_next_commands(write_study: Write, home: Path) -> None:
+    file = write_study(TWO, ("trials_per_strategy: 5", "trials_per_strategy: 1"))
+    code, output, errors = call("run", file, "--home", home, "--inline", "--json")
+    found = json.loads(output)
+    assert code == 0, errors
+    assert found["next"] == ["workbench confirm tiny", "workbench report tiny"]
+    assert [(group["name"], group["complete"]) for group in found["groups"]] == [
+        ("sgd", 1),
+        ("adamw", 1),
+    ]
+    assert found["best"] == max(group["best"] for group in found["groups"])
+    assert "looking at data" in errors, "progress is not in the way"
 
 
 def test_two_levels_that_freeze_the_same_are_refused(write_study: Write, home: Path) -> None:

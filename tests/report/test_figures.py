@@ -295,6 +295,26 @@ def test_a_curve_ends_at_its_last_trial() -> None:
         assert ends == sorted(curve.spent for curve in numbers.curves)
 
 
+@pytest.mark.parametrize("sign", [1, -1], ids=["maximize", "minimize"])
+def test_bad_first_values_do_not_flatten_the_curves_and_the_caption_tells_it(sign: int) -> None:
+    direction = "maximize" if sign == 1 else "minimize"
+    study = describe(objective={"metric": "r2", "direction": direction})
+    rows = [
+        row(f"{name}-0", n, sign * value)
+        for name, values in {"sgd": (0.2, 0.9, 0.91, 0.92), "adam": (0.3, 0.93, 0.94, 0.95)}.items()
+        for n, value in enumerate(values)
+    ]
+    numbers = best_so_far.summarize(findings(study, of_search(study, runs(rows))))
+    low, high = sorted(sign * end for end in best_so_far.FIGURE.draw(numbers).axes[0].get_ylim())
+    assert 0.88 < low < 0.9 and 0.95 < high < 0.97
+    assert f"Not shown: values {'below 0.9' if sign == 1 else 'above -0.9'}" in (
+        best_so_far.caption(numbers)
+    )
+    slow = [row("sgd-0", n, sign * value) for n, value in enumerate((0.5, 0.6, 0.7, 0.8))]
+    even = best_so_far.summarize(findings(study, of_search(study, runs(slow))))
+    assert "Not shown" not in best_so_far.caption(even)
+
+
 def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]

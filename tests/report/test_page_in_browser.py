@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import browser, confirmed
 from workbench import report
+from workbench.commands.verdict import judge
 from workbench.report import writing
 
 if TYPE_CHECKING:
@@ -165,3 +166,24 @@ def test_paper_shows_what_a_screen_folds_and_no_controls(chromium: Browser, inde
         paper = page.locator("body").evaluate("node => getComputedStyle(node).backgroundColor")
         assert paper == "rgb(255, 255, 255)"
         page.pdf(path=browser.SCREENSHOTS / "report.pdf", prefer_css_page_size=True)
+
+
+def test_the_page_of_any_results_has_tables_that_sort_and_no_barrier(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    lines = [
+        f"{name},{seed},{value - 0.001 * (seed * place % 5)}"
+        for place, (name, value) in enumerate({"a": 0.93, "b": 0.91, "c": 0.9}.items(), start=1)
+        for seed in range(8)
+    ]
+    table = tmp_path / "results.csv"
+    table.write_text("\n".join(["strategy,seed,value", *lines]))
+    judge(table, home=tmp_path, smallest_effect=0.005, out=tmp_path / "out")
+    with opened(chromium, tmp_path / "out/index.html") as page:
+        browser.keep(page, "verdict", whole=True)
+        head = page.locator("table th", has_text="second")
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        seconds = page.locator("table:has(th[aria-sort]) tbody tr > :nth-child(2)")
+        assert seconds.all_inner_texts() == sorted(seconds.all_inner_texts())
+        assert browser.barriers(page) == []

@@ -146,9 +146,11 @@ def run(
         ),
     ] = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Run (or resume) the search of a study."""
     from workbench.cli import printed
+    from workbench.commands import outcomes
     from workbench.commands.run import run_study
 
     with (
@@ -159,7 +161,10 @@ def run(
         asked = (Path(study), overrides or [], place, started, terminal.watcher(quiet=quiet))
 
         def shown(outcome: Outcome, last: bool) -> None:
-            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
+            if as_json:
+                terminal.print_json(outcomes.as_json(outcome, place))
+            else:
+                printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
 
         if smoke:
             from workbench.commands.smoke import smoke_study
@@ -199,9 +204,11 @@ def confirm(
     ] = None,
     wait: Wait = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
     from workbench.cli import printed
+    from workbench.commands import outcomes
     from workbench.commands.additions import add_level
     from workbench.commands.confirm import confirm_study
 
@@ -210,6 +217,9 @@ def confirm(
         raise typer.BadParameter("--add and --fresh exclude each other.")
 
     def shown(outcome: Outcome, last: bool) -> None:
+        if as_json:
+            terminal.print_json(outcomes.as_json(outcome, place))
+            return
         show = printed.confirmed if outcome.selection else printed.outcome
         show(terminal.console(), outcome, last=last, quiet=quiet)
 
@@ -221,7 +231,7 @@ def confirm(
             started,
             terminal.watcher(quiet=quiet),
             wait=wait,
-            agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet),
+            agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet, error=as_json),
             shown=shown,
         )
     raise typer.Exit(outcome.exit_code)

@@ -60,11 +60,18 @@ def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False) -> bool:
-    """Show what is about to be tested, and ask whether to continue."""
+def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False, error: bool = False) -> bool:
+    """Show what is about to be tested, and ask whether to continue.
+
+    Args:
+        offer: What it is.
+        yes: Whether the answer is given already.
+        quiet: Show nothing where it is.
+        error: Use standard error.
+    """
     from workbench.cli import printed
 
-    asked = console()
+    asked = console(error=error)
     # Who is asked must see what for.
     if not (quiet and yes):
         printed.offer(asked, offer)
@@ -75,7 +82,7 @@ def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False) -> bool:
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
     try:
-        return typer.confirm("Continue?")
+        return typer.confirm("Continue?", err=error)
     except typer.Abort:
         return False
 

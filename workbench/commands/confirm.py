@@ -115,7 +115,7 @@ def confirm(
         # Before the check, which may miss the weights of another study that was not searched
         # either, and before the lease, which would make the folder, so that the study is listed.
         look(study).must_be_complete()
-    check(study)
+    check(study, local=session.workers.local)
     if not record.protocol_path(study.directory).exists():
         # Workers load their libraries while this process loads MLflow.
         at_once = session.workers.count(config.resources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from workbench.plotting import lettering
@@ -9,7 +10,12 @@ from workbench.plotting import lettering
 
 def words(name: str) -> str:
     """A metric's or knob's path as words: ``validation/top_5`` reads ``validation top 5``."""
-    return lettering.printable(name).replace("/", " ").replace("_", " ").replace(".", " ")
+    return re.sub(r"\bf1\b", "F1", re.sub("[/_.]", " ", lettering.printable(name)))
+
+
+def capital(text: str) -> str:
+    """With a capital first letter, and all others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def cut(name: str, limit: int = 28) -> str:

@@ -93,6 +93,26 @@ def summarize(findings: Findings, unit: str = "trials") -> BestSoFar:
     )
 
 
+def _edge(numbers: BestSoFar) -> float | None:
+    """The worst value after half of a search, if the axis begins there; None: it shows all values.
+
+    The first values of a search are often so bad that all that matter would be one line.
+    """
+    shown = [value for curve in numbers.curves for value in (curve.values[0], curve.values[-1])]
+    uneven = scale.wants_logarithm(shown, numbers.direction)
+    if numbers.points or uneven or scale.linear_part(shown, numbers.direction) is not None:
+        return None
+    halves = [
+        max([0, *(i for i, at in enumerate(curve.at) if at <= curve.spent / 2)])
+        for curve in numbers.curves
+    ]
+    reached = [curve.values[i] for curve, i in zip(numbers.curves, halves, strict=True)]
+    worst, best = (min, max) if numbers.direction == "maximize" else (max, min)
+    edge = worst(reached)
+    saved = abs(worst(shown) - edge) > 0.5 * abs(edge - best(shown))
+    return edge if saved and edge != best(shown) else None
+
+
 def caption(numbers: BestSoFar) -> str:
     """What a curve is, n, and the limits of what it shows."""
     extreme = "Highest" if numbers.direction == "maximize" else "Lowest"
@@ -108,10 +128,15 @@ def caption(numbers: BestSoFar) -> str:
             f"{text}): the line. One search proposed all strategies; a point is one completed"
             " trial. The sampler decided how many trials each strategy got."
         )
+    cut = ""
+    if (edge := _edge(numbers)) is not None:
+        far = "below" if numbers.direction == "maximize" else "above"
+        cut = f" Not shown: values {far} {edge:.4g}, the worst one after half of a search."
     many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
     return (
         f"{text} {many}). One curve is one search, the marker at its end the last trial. Another"
         " seed would give another curve; there are no intervals, because no search was repeated."
+        + cut
     )
 
 
@@ -122,25 +147,32 @@ def plot(numbers: BestSoFar) -> Figure:
     metric = naming.words(numbers.metric)
     # At least two trials, or an axis of one trial would have no width.
     longest = max(2.0 if in_trials else 0.0, *(curve.spent for curve in numbers.curves))
+    edge = _edge(numbers)
+    if numbers.points or edge is not None:
+        longest += 0.3 if in_trials else 0.02 * longest  # points are not cut at the edge
     if numbers.points:
         figure = _plot_joint(numbers)
         figure.supxlabel(across)
         figure.supylabel(metric)
-        longest += 0.3 if in_trials else 0.02 * longest  # points are not cut at the edge
     else:
         figure, shown = curves.plot(numbers.places, across, f"best {metric} so far", markers=True)
         for curve, (own, look) in zip(numbers.curves, shown, strict=True):
-            _draw_curve(own, curve, look, width=1.5)
+            _draw_curve(own, curve, look, width=1.5, clip=edge is not None)
     axes = figure.axes[0]
     axes.set_xlim(0.7 if in_trials else 0.0, longest)
     axes.locator_params(axis="x", integer=in_trials)
     values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
     values += [point.value for point in numbers.points]
     scale.spread(axes, "y", values, numbers.direction)
+    if edge is not None:
+        best = (max if numbers.direction == "maximize" else min)(values)
+        axes.set_ylim(scale.room(axes.yaxis, [edge, best], 0.1, 0.1))
     return figure
 
 
-def _draw_curve(axes: Axes, curve: Curve, look: style.Entry, *, width: float) -> None:
+def _draw_curve(
+    axes: Axes, curve: Curve, look: style.Entry, *, width: float, clip: bool = False
+) -> None:
     (line,) = axes.step(
         (*curve.at, curve.spent),
         (*curve.values, curve.values[-1]),
@@ -149,7 +181,7 @@ def _draw_curve(axes: Axes, curve: Curve, look: style.Entry, *, width: float) ->
         marker=look.marker,
         markersize=3.5,
         markevery=[len(curve.at)],
-        clip_on=False,
+        clip_on=clip,
         color=look.colour,
         linestyle=look.line,
         linewidth=width,

@@ -51,7 +51,7 @@ def caption(numbers: Values) -> str:
     fewest, most = min(counts), max(counts)
     each = f"{most}" if fewest == most else f"{fewest} to {most}"
     text = (
-        f"{naming.words(numbers.metric).capitalize()} of every confirmation run, by strategy. A"
+        f"{naming.capital(naming.words(numbers.metric))} of every confirmation run, by strategy. A"
         f" point is one training seed (n = {each} for each strategy, the same seeds); line: mean;"
         f" bar: t interval of the mean (95 % CI over {each} training seeds). {numbers.source}"
         " Because strategies share seeds, compare them by paired differences, not by the overlap"

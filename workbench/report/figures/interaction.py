@@ -83,7 +83,7 @@ def caption(numbers: Interaction) -> str:
     if numbers.averaged:
         averaged = f", averaged over {' and '.join(map(naming.words, numbers.averaged))}"
     return (
-        f"{naming.words(numbers.metric).capitalize()} by {first} and {second}{averaged}: mean"
+        f"{naming.capital(naming.words(numbers.metric))} by {first} and {second}{averaged}: mean"
         f" over seeds (n = {numbers.n}) with its 95 % t interval. Lines that are not parallel show"
         " an interaction. Main effects and interactions by joint sign-flip tests, Holm-corrected"
         f" over {len(numbers.effects)} effects ({tests})."

@@ -110,13 +110,13 @@ def caption(numbers: LearningCurves) -> str:
     metric = naming.words(numbers.metric)
     if numbers.confirmed:
         text = (
-            f"{metric.capitalize()} against epochs in the confirmation. A faint line is one"
+            f"{naming.capital(metric)} against epochs in the confirmation. A faint line is one"
             f" training seed (n = {each} for each strategy); the bold line is their median, drawn"
             " while at least half of the runs have a value."
         )
     else:
         text = (
-            f"{metric.capitalize()} against epochs of each strategy's best search trial"
+            f"{naming.capital(metric)} against epochs of each strategy's best search trial"
             f" (n = {sum(runs)} trials, one of each strategy, one seed). The best trials were"
             " selected by these values, so the curves are optimistic."
         )

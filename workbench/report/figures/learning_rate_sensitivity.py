@@ -70,8 +70,8 @@ def caption(numbers: Sensitivity) -> str:
     by = f", by {naming.words(shown.factor)}" if shown.factor else ""
     panels = f" and {naming.words(numbers.panel_factor)}" if numbers.panel_factor else ""
     text = (
-        f"{naming.words(shown.metric).capitalize()} against learning rate{by}{panels}. A point is"
-        f" one completed trial (n = {shown.count(State.COMPLETE)}); its other hyperparameters"
+        f"{naming.capital(naming.words(shown.metric))} against learning rate{by}{panels}. A point"
+        f" is one completed trial (n = {shown.count(State.COMPLETE)}); its other hyperparameters"
         " differ too."
     )
     if numbers.several_phases:

@@ -78,7 +78,7 @@ def caption(numbers: Slices) -> str:
     shown = numbers.shown
     by = f", by {naming.words(shown.factor)}" if shown.factor else ""
     text = (
-        f"{naming.words(shown.metric).capitalize()} against each tuned knob{by}. A point is one"
+        f"{naming.capital(naming.words(shown.metric))} against each tuned knob{by}. A point is one"
         f" completed trial (n = {shown.count(State.COMPLETE)}). The other knobs vary within a"
         " panel too, so it shows where good trials are, not the effect of its knob."
     )

@@ -77,7 +77,7 @@ def caption(numbers: Strategies) -> str:
     hidden = sum(row.without_value for row in numbers.rows)
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     text = (
-        f"{naming.words(numbers.metric).capitalize()} of every completed trial, by strategy. A"
+        f"{naming.capital(naming.words(numbers.metric))} of every completed trial, by strategy. A"
         f" point is one trial: one set of hyperparameters, one seed (n = {shown} trials of"
         f" {len(numbers.rows)} strategies; the number at the right is n of each)."
         f" Ring: {extreme} value."

@@ -80,7 +80,7 @@ def with_citations(text: str, summary: Summary) -> str:
     written = "\n\n".join(
         re.sub(r"\s?\[([^\[\]]*)\]", _cite, typeset.prose(paragraph))
         for paragraph in text.split("\n\n")
-    )
+    ).replace(r"paired d\_z", "paired $d_z$")
     # Works that the text already cites are not repeated in the list.
     done = keys(written)
     sources = ", ".join(

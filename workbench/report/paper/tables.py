@@ -58,14 +58,17 @@ def search_space(summary: Summary, venue: str) -> str:
     rows = []
     for entry in summary.search_space:
         when = ", ".join(
-            f"{key} is {' or '.join(map(str, labels))}" for key, labels in entry["when"].items()
+            f"{templates.words(key)} is {' or '.join(map(str, labels))}"
+            for key, labels in entry["when"].items()
         )
         if entry["choices"]:
             values = ", ".join(name(choice) for choice in entry["choices"])
         else:
             values = f"{setting(entry['low'])} to {setting(entry['high'])}"
         scale, default = text(entry["scale"]), setting(entry["default"])
-        rows.append([name(entry["knob"]), name(when) or "always", values, scale, default])
+        rows.append(
+            [name(templates.words(entry["knob"])), name(when) or "always", values, scale, default]
+        )
     caption = (
         f"Search space of the study {summary.study}: what was tuned for"
         f" {'each strategy' if summary.mode == 'balanced' else 'the study as a whole'}."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from workbench.plotting import naming
 from workbench.report import templates, wording
 from workbench.report.content import Judged, Summary
 from workbench.report.paper import booktabs, typeset
@@ -115,20 +116,27 @@ def _cited(item: Cited, like: float | None, width: int) -> list[str]:
     return [*cells, number(item.value, like) + spread, *[NONE] * (width - 3)]
 
 
+def _start(summary: Judged) -> str:
+    """The start of a caption: of what; empty for a study, which a paper is about."""
+    return "" if isinstance(summary, Summary) else f"{text(summary.study)}: "
+
+
 def _caption(summary: Judged) -> str:
     verdict, confirmation, unit = summary.verdict, summary.confirmation, summary.verdict.unit
     aim = "maximised" if verdict.direction == "maximize" else "minimised"
+    start = _start(summary)
+    metric = summary.metric if start else naming.capital(summary.metric)
     sentences = [
-        f"{text(summary.study)}: {text(summary.metric)} (to be {aim}), mean"
+        f"{start}{text(metric)} (to be {aim}), mean"
         rf" $\pm$ standard deviation over {unit}s; 95\,\% t interval of the mean over {unit}s."
     ]
     if isinstance(summary, Summary) and confirmation:
         samples = confirmation.protocol.test_samples
-        on = f" on the same {templates.whole(samples)} test samples" if samples else ""
+        on = f"{templates.whole(samples)} test samples" if samples else "test split"
         redrawn = text(summary.training.redrawn)
         sentences.append(
-            f"Each value is one training run measured once{on}; a seed redraws {redrawn}; the test"
-            " split is the same for all."
+            f"Each value is one training run measured once on the same {on}; a seed redraws"
+            f" {redrawn}."
         )
     elif unit == Unit.SEED and summary.external:
         sentences.append("Each value is one run; what a seed changes is not recorded.")
@@ -199,7 +207,7 @@ def pairwise(summary: Judged, venue: str) -> str:
     unit, test = verdict.unit, summary.test
     secondary = "" if verdict.contrast == BASELINE else ", secondary: they decide nothing"
     caption = (
-        f"{text(summary.study)}: {counted(verdict.pairs, 'comparison')} of"
+        f"{_start(summary)}{counted(verdict.pairs, 'comparison')} of"
         f" {text(summary.metric)}, paired by {unit}"
         f" ($n$ = {_counts(verdict.comparisons)}){secondary}. Difference: positive if the first is"
         rf" better, mean over {unit}s with the 95\,\% t interval of this pair alone; ahead on:"

@@ -237,6 +237,7 @@ class _Reader:
             cpus=block.cpus or (threads if isinstance(threads, int) else 1),
             gpus=block.gpus,
             memory=block.memory or 0,
+            stall_timeout=block.stall_timeout,
             device=str(device),
         )
 
