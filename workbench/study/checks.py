@@ -126,7 +126,7 @@ class _Checks:
             _Look(
                 *("freeze_depth", knobs.get("freeze_depth", strategy)),
                 lambda: self._study.plan(proposal),
-                needs=("backbone",),
+                needs=("backbone", "trial.name"),
             ),
             _Look(
                 *("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
