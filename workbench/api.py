@@ -24,11 +24,8 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.report import Written
 from workbench.commands.run import run_study
 from workbench.messages import listed
-from workbench.record.files import replacing
-from workbench.study.config import document, load_all
+from workbench.study.config import from_mapping, load_all
 from workbench.study.config.changes import Unready
-from workbench.study.config.document import StudyFileError
-from workbench.study.config.study_config import StudyConfig
 from workbench.tracker import Tracker
 from workbench.verdict import Verdict
 from workbench.verdict.results import Unreadable
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
     from workbench.verdict.external import ResultsVerdict
 
 PathOrText = str | os.PathLike[str]
-_WRITTEN = "# Written by workbench.Study."
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,12 +109,14 @@ class Study(Printed):
         self._overrides = tuple(overrides)
         if isinstance(study, Mapping) or study is None:
             content = {**(study or {}), **blocks}
-            self._file, self.names = _written(content, question, self._overrides, overwrite)
+            self._file, self.names = from_mapping.write(
+                content, question, self._overrides, overwrite
+            )
             return
         if blocks or question or overwrite:
             raise ValueError("Give either a study file or its content; use overrides with a file.")
         self._file = _path("study", study, "a study file, or its content as a dictionary")
-        self.names = _names(load_all(self._file, self._overrides))
+        self.names = tuple(config.name for config in load_all(self._file, self._overrides))
 
     @property
     def name(self) -> str:
@@ -445,48 +443,3 @@ def _path(name: str, value: object, expected: str = "a path") -> Path:
 def _check_count(name: str, value: object) -> None:
     if value is not None and (not isinstance(value, int) or value < 1):
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1.")
-
-
-def _names(configs: Sequence[StudyConfig]) -> tuple[str, ...]:
-    return tuple(config.name for config in configs)
-
-
-def _written(
-    content: Mapping[str, Any], question: str, overrides: Sequence[str], overwrite: bool
-) -> tuple[Path, tuple[str, ...]]:
-    """The file of a study that was given as a dictionary, and the names of its studies."""
-    name = content.get("name")
-    if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
-        raise ValueError(
-            f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."
-        )
-    path = Path(f"{name}.yaml").absolute()
-    heading = "".join(f"# {line}\n" for line in question.splitlines())
-    text = f"{heading}{document.dump(content)}{_WRITTEN}\n"
-    before = path.read_text(encoding="utf-8") if path.exists() else text
-    if not before.rstrip().endswith(_WRITTEN):
-        raise FileExistsError(
-            f"{path} was not written from a dictionary and is kept. Read it with "
-            f"workbench.Study({path.name!r}), or give the study another name."
-        )
-    if before != text and not overwrite:
-        raise FileExistsError(
-            f"{path} was written from other settings: {listed(_differences(before, text))}. "
-            "Give the study another name, or replace the file with overwrite=True."
-        )
-    with replacing(path) as file:
-        file.write(text.encode())
-        file.flush()
-        # Before it takes the place of anything.
-        unchecked = Path(file.name)
-        try:
-            return path, _names(load_all(unchecked, overrides))
-        except StudyFileError as error:
-            raise error.called(str(unchecked), name) from None
-
-
-def _differences(before: str, text: str) -> list[str]:
-    """The keys whose values differ between two study files."""
-    old, new = document.parse_value(before), document.parse_value(text)
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return keys or ["question or comments"]
