@@ -230,6 +230,9 @@ def build(
     floor = min(1.0, statistics.p_floor(len(seeds)) * tests) if seeds else None
     # Without a comparison there is no leader: the order of the means alone shows nothing.
     leader, candidates = (finding.leader, finding.candidates) if finding else (None, ())
+    # In the order of the sides, as a reader of the table of pairs expects them.
+    place = {side.name: number for number, side in enumerate(sides)}
+    comparisons = sorted(comparisons, key=lambda pair: (place[pair.first], place[pair.second]))
     rivals = _rivals(leader, comparisons)
     closest = min(rivals, key=lambda pair: pair.difference.estimate, default=None)
     behind = {pair.second for pair in rivals} - set(candidates)
