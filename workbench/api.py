@@ -325,7 +325,7 @@ class Study(Printed):
 
     def _composed(self, name: str, *, figures: bool = False) -> Composed:
         self._require_run()
-        tracker = Tracker(self.home, create=False)
+        tracker = Tracker(self.home, name, create=False)
         directory = record.study_directory(self.home, name)
         return report.compose(publish.material(tracker, name, directory), figures=figures)
 

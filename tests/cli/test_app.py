@@ -274,21 +274,6 @@ def test_what_stands_between_colons_is_printed_as_it_is(write_study: Write, home
     assert code == 2 and "um.py:X" in errors
 
 
-@pytest.mark.parametrize("command", ["run", "confirm", "try"])
-def test_an_address_of_mlflow_in_the_environment_is_not_ignored_in_silence(
-    command: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = home.resolve() / "mlruns" / "mlflow.db"
-    missing = home / "missing.yaml"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example.org")
-    code, output, errors = call(command, missing, "--home", home)
-    said = f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {store}."
-    assert (code, errors.splitlines()[0]) == (2, said)
-    assert "hunter2" not in output + errors
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    assert "MLFLOW_TRACKING_URI" not in call(command, missing, "--home", home)[2]
-
-
 def test_a_study_that_was_not_searched_must_be_searched_before_its_weights_are_looked_for(
     write_study: Callable[..., Path], home: Path
 ) -> None:

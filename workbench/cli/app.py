@@ -24,6 +24,7 @@ from workbench.cli.options import (
     On,
     Quiet,
     Set,
+    TrackingUri,
     Wait,
     Workers,
 )
@@ -132,6 +133,7 @@ def run(
     study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     workers: Workers = None,
     inline: Inline = False,
     on: On = None,
@@ -180,6 +182,7 @@ def confirm(
     study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     workers: Workers = None,
     inline: Inline = False,
     on: On = None,
@@ -244,6 +247,7 @@ def try_(
         list[str] | None, typer.Argument(metavar="KNOB=VALUE...", help="What to set.")
     ] = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     wait: Wait = False,
 ) -> None:
     """Run one trial with these settings: tracked, but not counted in the study."""

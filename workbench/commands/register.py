@@ -12,7 +12,7 @@ from workbench.commands.predict import find
 from workbench.commands.saved_model import Unusable, explained
 from workbench.commands.summaries import TrialDetails
 from workbench.record import TrialDirectory
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, location
 from workbench.tracker.models import CHAMPION
 from workbench.trial import saved_weights
 from workbench.verdict import Word
@@ -69,15 +69,21 @@ def register(
             f"MLflow takes no model with the name {name!r}; use letters, digits, _ and -."
         )
     # The alias says that a verdict supports it.
+    common = location.shared(home, study)
     champion = strategy is None and facts.verdict.word in (Word.WINNER, Word.GOOD_ENOUGH)
     card = model_card(
         description,
         facts,
-        LOAD_MLFLOW.format(name=name, place=f"@{CHAMPION}" if champion else "/latest"),
+        LOAD_MLFLOW.format(
+            # Of the home's own store, from the home on: the home may be moved.
+            uri=common.uri if common else "sqlite:///mlruns/mlflow.db",
+            name=name,
+            place=f"@{CHAMPION}" if champion else "/latest",
+        ),
     )
     run_id = facts.run_id(trial.spec.key)
     try:
-        with closing(Tracker(home)) as tracker:
+        with closing(Tracker(home, study)) as tracker:
             version = tracker.register(run_id or "", name, card, champion=champion)
     except LookupError as error:
         hint = f"send it with: workbench sync {study}"
