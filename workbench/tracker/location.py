@@ -25,7 +25,7 @@ SETTINGS = "workbench.toml"
 _SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
 # A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
 _DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     # What it would print of every run and every file.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
