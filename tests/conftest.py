@@ -18,6 +18,8 @@ from tests.support.tiny import TINY
 # Before anything imports numpy or torch, and for every process that a test starts: as many
 # processes as cores run at once, and threads of each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A server of the machine's user is no place for runs of tests.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 # Caches of one run must not serve, or hide a mistake from, the next one.
 if "WORKBENCH_DATA" not in os.environ:
     os.environ["WORKBENCH_DATA"] = tempfile.mkdtemp(prefix="workbench-tests-")

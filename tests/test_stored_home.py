@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import works
+from tests.support.commands import call, works
 from tests.support.mlflow_home import contents, everything, runs_of
 
 # A search of two optimizers and its confirmation, recorded at commit a9f67be. Pictures are blank.
@@ -71,6 +71,21 @@ def test_a_finished_command_has_nothing_to_do_and_changes_nothing(
     assert "nothing to do" in printed
     assert written(home) == before
     assert len(runs_of(home, "tiny")) == 40
+
+
+@pytest.mark.parametrize("words", [("run",), ("confirm", "--yes")])
+def test_a_script_reads_how_a_command_ended(home: Path, words: tuple[str, ...]) -> None:
+    code, output, _ = call(
+        words[0], home / "tiny.yaml", *words[1:], "--home", home, "--inline", "--json"
+    )
+    (row,) = json.loads(works("list", "--home", home, "--json"))
+    found = json.loads(output)
+    assert code == 0 and {key: found[key] for key in row} == row
+    assert (found["new_trials"], found["failures"], found["unsent"]) == (0, [], 0)
+    groups = {group["name"]: group["complete"] for group in found["groups"]}
+    tested = {"sgd": 8, "adamw": 8, "default": 8}
+    assert groups == ({"sgd": 3, "adamw": 3} if words == ("run",) else tested)
+    assert found["next"] in ([], ["workbench report tiny"]), "no step that was taken"
 
 
 def test_its_report_claims_what_it_claimed_then(home: Path) -> None:

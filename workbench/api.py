@@ -24,11 +24,8 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.report import Written
 from workbench.commands.run import run_study
 from workbench.messages import listed
-from workbench.record.files import replacing
-from workbench.study.config import document, load_all
+from workbench.study.config import from_mapping, load_all
 from workbench.study.config.changes import Unready
-from workbench.study.config.document import StudyFileError
-from workbench.study.config.study_config import StudyConfig
 from workbench.tracker import Tracker
 from workbench.verdict import Verdict
 from workbench.verdict.results import Unreadable
@@ -37,14 +34,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from workbench.commands.kept_model import KeptModel
     from workbench.commands.register import Registered
+    from workbench.commands.saved_model import SavedModel
     from workbench.report.summary import Composed
     from workbench.study.confirm.offer import Offer
     from workbench.verdict.external import ResultsVerdict
 
 PathOrText = str | os.PathLike[str]
-_WRITTEN = "# Written by workbench.Study."
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,12 +109,14 @@ class Study(Printed):
         self._overrides = tuple(overrides)
         if isinstance(study, Mapping) or study is None:
             content = {**(study or {}), **blocks}
-            self._file, self.names = _written(content, question, self._overrides, overwrite)
+            self._file, self.names = from_mapping.write(
+                content, question, self._overrides, overwrite
+            )
             return
         if blocks or question or overwrite:
             raise ValueError("Give either a study file or its content; use overrides with a file.")
         self._file = _path("study", study, "a study file, or its content as a dictionary")
-        self.names = _names(load_all(self._file, self._overrides))
+        self.names = tuple(config.name for config in load_all(self._file, self._overrides))
 
     @property
     def name(self) -> str:
@@ -277,7 +275,7 @@ class Study(Printed):
         made, numbers = figures.load(name), composed.numbers[name]
         return Picture(figure=made.draw(numbers), caption=made.caption(numbers))
 
-    def best_model(self, strategy: str | None = None) -> KeptModel:
+    def best_model(self, strategy: str | None = None) -> SavedModel:
         """The model of a strategy: that of its confirmation's first seed, or the search's best.
 
         Args:
@@ -294,7 +292,7 @@ class Study(Printed):
         self._require_run()
         return load_model(self.home, f"{self.name}/{strategy}" if strategy else self.name)
 
-    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> KeptModel:
+    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> SavedModel:
         """Write a strategy's model as a folder for other programs; see ``commands.export``."""
         from workbench.commands.export import export
 
@@ -327,7 +325,7 @@ class Study(Printed):
 
     def _composed(self, name: str, *, figures: bool = False) -> Composed:
         self._require_run()
-        tracker = Tracker(self.home, create=False)
+        tracker = Tracker(self.home, name, create=False)
         directory = record.study_directory(self.home, name)
         return report.compose(publish.material(tracker, name, directory), figures=figures)
 
@@ -358,13 +356,13 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     return study
 
 
-def load_model(folder: PathOrText) -> KeptModel:
+def load_model(folder: PathOrText) -> SavedModel:
     """The model in a folder of ``workbench export``.
 
     Raises:
         Unusable: The folder has no sound model, or the files of its backbone are missing.
     """
-    from workbench.commands.kept_model import load_folder
+    from workbench.commands.saved_model import load_folder
 
     return load_folder(_path("folder", folder))
 
@@ -445,48 +443,3 @@ def _path(name: str, value: object, expected: str = "a path") -> Path:
 def _check_count(name: str, value: object) -> None:
     if value is not None and (not isinstance(value, int) or value < 1):
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1.")
-
-
-def _names(configs: Sequence[StudyConfig]) -> tuple[str, ...]:
-    return tuple(config.name for config in configs)
-
-
-def _written(
-    content: Mapping[str, Any], question: str, overrides: Sequence[str], overwrite: bool
-) -> tuple[Path, tuple[str, ...]]:
-    """The file of a study that was given as a dictionary, and the names of its studies."""
-    name = content.get("name")
-    if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
-        raise ValueError(
-            f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."
-        )
-    path = Path(f"{name}.yaml").absolute()
-    heading = "".join(f"# {line}\n" for line in question.splitlines())
-    text = f"{heading}{document.dump(content)}{_WRITTEN}\n"
-    before = path.read_text(encoding="utf-8") if path.exists() else text
-    if not before.rstrip().endswith(_WRITTEN):
-        raise FileExistsError(
-            f"{path} was not written from a dictionary and is kept. Read it with "
-            f"workbench.Study({path.name!r}), or give the study another name."
-        )
-    if before != text and not overwrite:
-        raise FileExistsError(
-            f"{path} was written from other settings: {listed(_differences(before, text))}. "
-            "Give the study another name, or replace the file with overwrite=True."
-        )
-    with replacing(path) as file:
-        file.write(text.encode())
-        file.flush()
-        # Before it takes the place of anything.
-        unchecked = Path(file.name)
-        try:
-            return path, _names(load_all(unchecked, overrides))
-        except StudyFileError as error:
-            raise error.called(str(unchecked), name) from None
-
-
-def _differences(before: str, text: str) -> list[str]:
-    """The keys whose values differ between two study files."""
-    old, new = document.parse_value(before), document.parse_value(text)
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return keys or ["question or comments"]

@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.support.commands import call
+from tests.support.tiny import TWO
 from workbench.cli.group import CommandGroup
 from workbench.driver.leases import lease
 from workbench.record import study_directory
@@ -123,6 +124,20 @@ def test_problems_of_data_backbone_and_device_are_told_together(
     if torch.cuda.is_available():
         keys.pop()
     assert told == [f"{file}:{key}" for key in keys], "each once, although four strategies have it"
+
+
+def test_a_search_in_json_names_the_next_commands(write_study: Write, home: Path) -> None:
+    file = write_study(TWO, ("trials_per_strategy: 5", "trials_per_strategy: 1"))
+    code, output, errors = call("run", file, "--home", home, "--inline", "--json")
+    found = json.loads(output)
+    assert code == 0, errors
+    assert found["next"] == ["workbench confirm tiny", "workbench report tiny"]
+    assert [(group["name"], group["complete"]) for group in found["groups"]] == [
+        ("sgd", 1),
+        ("adamw", 1),
+    ]
+    assert found["best"] == max(group["best"] for group in found["groups"])
+    assert "looking at data" in errors, "progress is not in the way"
 
 
 def test_two_levels_that_freeze_the_same_are_refused(write_study: Write, home: Path) -> None:
@@ -257,21 +272,6 @@ def test_what_stands_between_colons_is_printed_as_it_is(write_study: Write, home
     assert "Is :one: or :x: better?" in call("check", study, "--home", home)[1]
     code, _, errors = call("check", study, "--home", home, "--set", "recipe.backbone=um.py:X")
     assert code == 2 and "um.py:X" in errors
-
-
-@pytest.mark.parametrize("command", ["run", "confirm", "try"])
-def test_an_address_of_mlflow_in_the_environment_is_not_ignored_in_silence(
-    command: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = home.resolve() / "mlruns" / "mlflow.db"
-    missing = home / "missing.yaml"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example.org")
-    code, output, errors = call(command, missing, "--home", home)
-    said = f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {store}."
-    assert (code, errors.splitlines()[0]) == (2, said)
-    assert "hunter2" not in output + errors
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
-    assert "MLFLOW_TRACKING_URI" not in call(command, missing, "--home", home)[2]
 
 
 def test_a_study_that_was_not_searched_must_be_searched_before_its_weights_are_looked_for(

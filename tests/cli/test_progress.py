@@ -83,6 +83,17 @@ def test_a_terminal_shows_a_bar_and_a_row_for_each_strategy() -> None:
     assert "adamw-0" in text
 
 
+def test_a_terminal_shows_the_course_of_the_best_value() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, force_terminal=True, color_system=None)
+    watcher = TerminalWatcher(console)
+    for complete, best in ((0, None), (1, 0.5), (1, 0.5), (2, 0.5), (3, 0.75), (4, 1.0)):
+        group = GroupProgress(name="sgd-0", target=12, complete=complete, best=best)
+        picture = watcher._picture([group])
+    console.print(picture)
+    assert "▁▁▅█" in output.getvalue(), "one bar for each trial that ended"
+
+
 def test_a_terminal_shows_how_far_each_running_trial_is() -> None:
     output = io.StringIO()
     console = Console(file=output, width=100, force_terminal=True, color_system=None)

@@ -28,8 +28,9 @@ from tests.support import tiny_bert
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
-from workbench.commands.kept_model import Unusable
+from workbench.commands import onnx_export
 from workbench.commands.run import run_study
+from workbench.commands.saved_model import Unusable
 from workbench.driver.workers import InlineWorkers
 
 TABLE = """\
@@ -210,6 +211,38 @@ def test_an_image_processor_gives_the_pixels_of_training(tmp_path: Path) -> None
     assert torch.allclose(theirs, ours, atol=1e-6)
     logits = AutoModelForImageClassification.from_pretrained(folder)(pixel_values=theirs).logits
     assert torch.allclose(logits, model(ours), atol=1e-5)
+
+
+def test_an_onnx_model_has_the_outputs_of_the_model_or_is_not_written(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip(
+        "onnxruntime", reason="pip install onnx onnxscript onnxruntime"
+    )
+    home = home_in(tmp_path / "home")
+    tiny_bert.save(home / "bert")
+    texts = [("the film was great", "the play was dull but warm")[n % 2] for n in range(80)]
+    frame = pd.DataFrame({"text": texts, "mood": [("happy", "sad")[n % 2] for n in range(80)]})
+    frame.to_csv(home / "reviews.csv", index=False)
+    (home / "reviews.yaml").write_text(TEXTS.replace("[0, all]", "[0]"))
+    run_study(home / "reviews.yaml", [], home, InlineWorkers(), Unseen())
+    folder = tmp_path / "model"
+    works("export", "reviews", folder, "--onnx", "--home", home)
+    assert "model.onnx" in (folder / "README.md").read_text()
+    model = wb.load_model(folder)
+    tokens: Any = model.read(texts[:5])[0][torch.arange(5)]
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    (logits,) = session.run(None, {name: values.numpy() for name, values in tokens.items()})
+    assert torch.allclose(torch.from_numpy(logits), model(tokens), atol=1e-5)
+
+    class Random(torch.nn.Module):
+        def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            return torch.rand_like(batch["input_ids"].float())
+
+    model.network = Random()
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(Unusable, match="has other outputs: they differ by"):
+        onnx_export.save(model, other)
+    assert not list(other.iterdir())
 
 
 def test_a_model_of_transformers_becomes_a_folder_that_transformers_loads(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_a_page_is_open_while_its_study_is_driven(tiny: Path, home: Path) -> Non
     config = load(tiny)
     with parent_run.opened(Study(config, home), Role.SEARCH) as page:
         assert parent_of(home).info.status == "RUNNING"
-        assert parent_of(home).info.run_id == page.parent
+        assert parent_of(home).info.run_id == page.mirror.parent
     assert page.unsent == 0
 
 
@@ -294,7 +294,6 @@ def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
         tags={"workbench.protocol": "abc"},
         files={"protocol.json": "{}"},
     ) as page:
-        page.keep({"selection.json": "[]"})
         page.status = "SCHEDULED"
     parent = parent_of(home, "tiny confirmation")
     assert parent.info.status == "SCHEDULED"
@@ -309,6 +308,6 @@ def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
         "epochs": "3",
     }
     files = files_of(home, parent)
-    assert (files["protocol.json"], files["selection.json"]) == ("{}", "[]")
+    assert files["protocol.json"] == "{}"
     used = {item.dataset.name for item in parent.inputs.dataset_inputs}
     assert used == {"wine training", "wine validation", "wine test"}

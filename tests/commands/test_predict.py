@@ -20,10 +20,10 @@ from workbench.cli.app import app
 from workbench.commands import browse
 from workbench.commands.browse import Unknown
 from workbench.commands.confirm import confirm_study
-from workbench.commands.kept_model import Unusable
-from workbench.commands.predict import find, predict
+from workbench.commands.predict import find, load_model, predict
 from workbench.commands.predictions import Predictions, table
 from workbench.commands.run import run_study
+from workbench.commands.saved_model import Unusable
 from workbench.driver.workers import InlineWorkers
 from workbench.record import TrialDirectory
 
@@ -75,6 +75,9 @@ def test_predictions_are_those_of_the_validated_model(searched: Path, wines: Pat
     assert len(found.rows) == 178
     assert [row[2] for row in found.rows] == pytest.approx([max(row[3:]) for row in found.rows])
     assert [sum(row[3:]) for row in found.rows] == pytest.approx([1.0] * 178)
+    model = load_model(searched, name)
+    outputs = model(model.read(wines)[0]).softmax(dim=1)
+    assert torch.allclose(outputs, torch.tensor([row[3:] for row in found.rows]), atol=1e-6)
     # What it measured in validation, it must measure here on the same samples.
     result, spec = directory.result(), directory.spec()
     assert result is not None and spec is not None

@@ -172,6 +172,10 @@ def test_errors_of_samples_in_memory_name_row_and_column(tmp_path: Path) -> None
     data = load(dataset)
     inputs, names = read_unlabelled(dataset, frame[:1], data)
     assert len(inputs) == 1 and names == ("ann",)
+    with pytest.raises(ValueError, match=r"The frame has no rows\.$"):
+        read_unlabelled(dataset, frame[:0], data)
+    with pytest.raises(ValueError, match=r"The array has no columns.* age, colour"):
+        read_unlabelled(dataset, np.zeros((2, 4)), data)
     with pytest.raises(ValueError, match=r"frame has 1 bad row.* row bob .*: colour is pink and"):
         read_unlabelled(dataset, frame, data)
     wines = load_wine().data

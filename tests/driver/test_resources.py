@@ -9,12 +9,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from workbench.driver.resources import Resources, gpu_ids, local_count
 from workbench.driver.workers import LocalWorkers
 from workbench.record import environment
+from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
+from workbench.study.study import Study
 
 Write = Callable[..., Path]
 
@@ -129,3 +132,14 @@ def test_the_number_of_cores_does_not_depend_on_gpus_that_are_hidden(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert local_count(given()) == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_device_that_this_machine_lacks_is_refused_unless_trials_run_elsewhere(
+    device: str, write_study: Write, home: Path
+) -> None:
+    study = Study(load(write_study(("epochs: 3", f"epochs: 3\n  device: {device}"))), home)
+    check(study, local=False)
+    with pytest.raises(StudyFileError, match=rf"{device}.*torch finds only"):
+        check(study)

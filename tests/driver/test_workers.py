@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.crew import Tray, log_of, pile_of
-from tests.support.trials import directory_for, numbers, planned, spec_for, write_light
+from tests.support.trials import EPOCHS, directory_for, numbers, planned, spec_for, write_light
 from workbench.driver import Resources, workers
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, State, TrialDirectory
@@ -95,6 +95,30 @@ def test_a_killed_worker_is_noticed_with_its_signal_and_replaced_by_one_with_its
         ("3", State.COMPLETE),
     }
     assert {log.name for log in logs} == {"worker-0.log", "worker-1.log", "worker-2.log"}
+
+
+@pytest.mark.timeout(120)
+def test_a_trial_that_hangs_is_tried_again_and_one_that_reports_now_and_then_is_not(
+    light: Path, home: Path, tmp_path: Path
+) -> None:
+    slow, hung = (
+        pile_of(1, write_light(tmp_path / name, train), home, tmp_path / name)
+        for name, train in (
+            ("slow", EPOCHS.replace("yield", "__import__('time').sleep(0.8); yield")),
+            ("hung", EPOCHS.replace("yield", "__import__('time').sleep(3600); yield")),
+        )
+    )
+    # The first one warms the worker up: loading libraries is no report either.
+    tray = Tray([*pile_of(1, light, home, tmp_path / "light"), *slow, *hung])
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(Tray([tray.pile.pop(0)]))
+        crew._resources = Resources(stall_timeout=2.0)
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE]
+    assert tray.lost_ones == [(hung[0], "stalled: no report for 2 s")]
 
 
 @pytest.mark.timeout(120)

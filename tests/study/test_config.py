@@ -525,6 +525,12 @@ def test_a_path_in_place_of_a_data_set_is_answered_with_its_reader(
     assert "{name: table, path: FILE, target: COLUMN}" in problem.expected
 
 
+def test_several_values_in_the_recipe_are_sent_to_compare_or_tune(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, changed(JOINT, ("mlp", "mlp\n  epochs: [3, 6]")))
+    assert (problem.key, problem.nearest) == ("recipe.epochs", None)
+    assert problem.expected.endswith("several values belong in compare or tune")
+
+
 def test_the_texts_that_the_broken_files_are_made_from_are_sound(tmp_path: Path) -> None:
     for text in (JOINT, BALANCED, PHASES):
         path = tmp_path / "study.yaml"

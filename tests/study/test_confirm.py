@@ -294,7 +294,7 @@ def test_a_child_for_every_run_hangs_under_the_confirmation(story: Story) -> Non
         assert (folder / name).read_bytes() == (story.directory / name).read_bytes()
 
 
-def test_the_kept_model_of_each_arm_has_its_confusion_matrix_in_mlflow(story: Story) -> None:
+def test_the_saved_model_of_each_arm_has_its_confusion_matrix_in_mlflow(story: Story) -> None:
     drawn = set()
     for run in runs_of(story.home, "tiny"):
         uri = (run.info.artifact_uri or "").removeprefix("file://")

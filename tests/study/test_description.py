@@ -301,6 +301,17 @@ def test_duplicates_and_skipped_rows_are_told_of_every_data_set_of_a_study(
     assert len(data["others"][1]["skipped"]) == 1
 
 
+def test_dropped_copies_are_counted_in_the_notes_and_in_the_study_s_record(
+    quiet: Path, home: Path
+) -> None:
+    # Iris has one flower twice, which this seed divides between training and test.
+    config = load(quiet, ["recipe.dataset={name: iris, duplicates: drop}", "search.seed=0"])
+    study = Study(config, home)
+    note = "dataset: 1 sample of train left out, because a later part has the same"
+    assert note in description.notes(study)
+    assert description.describe(study)["data"]["dropped"] == {"train": 1}
+
+
 def test_what_holds_for_all_data_sets_of_a_study_is_told_once_and_without_names(
     write_study: Write, tables: Path, home: Path
 ) -> None:

@@ -49,6 +49,8 @@ class MadeUpTraining:
         stop_after: Kill this process in the middle of the trial after so many have ended.
     """
 
+    local = True
+
     def __init__(self, stop_after: int | None = None) -> None:
         self.left = stop_after
         self.begun: list[str] = []

@@ -79,6 +79,8 @@ class ListSource:
 class Script:
     """Workers that do what a function says: the real ones are tested in test_workers."""
 
+    local = True
+
     def __init__(self, act: Callable[[Driver, TrialDirectory], None]) -> None:
         self.act = act
         self.attempts: list[tuple[str, int]] = []

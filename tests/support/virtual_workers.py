@@ -70,6 +70,8 @@ class VirtualWorkers:
         counts: How often it was asked.
     """
 
+    local = True
+
     def __init__(self, count: int, *, seed: int = 0, faults: Faults | None = None) -> None:
         self.size = count
         self.now = 0.0

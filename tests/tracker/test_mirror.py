@@ -26,7 +26,8 @@ def home(tmp_path: Path) -> Path:
 
 def mirror_of(home: Path, **options: float) -> Mirror:
     tracker = Tracker(home)
-    return Mirror(tracker, made.parent_of(tracker), **options)
+    parent = made.parent_of(tracker)
+    return Mirror(tracker, lambda: parent, **options)
 
 
 def wait_for(true: object, seconds: float = 20.0) -> None:

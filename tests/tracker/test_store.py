@@ -178,9 +178,9 @@ def test_a_home_that_cannot_be_written_to_can_be_read_and_refuses_to_be_written(
                 assert reading.read_study(made.STUDY).name == "digits"
                 with pytest.raises(StoreError, match="cannot be written to"):
                     reading.mirror(directory, parent)
-                command, _ = store.serve(home, 5000)
-                assert reading.uri not in command
-                served = command[command.index("--backend-store-uri") + 1]
+                _, environment = store.serve(home, 5000)
+                served = environment["MLFLOW_BACKEND_STORE_URI"]
+                assert served != reading.uri
                 with closing(sqlite3.connect(served.removeprefix("sqlite:///"))) as copy:
                     uris = [uri for (uri,) in copy.execute("SELECT artifact_uri FROM runs")]
                 assert all(uri.startswith(home.as_uri()) for uri in uris)

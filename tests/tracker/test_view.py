@@ -8,7 +8,7 @@ from workbench.tracker import store, view
 
 def test_the_page_of_a_study_opens_with_its_best_trials_and_curves() -> None:
     study = describe(question="Which?")
-    key = store.page(5123, "7").rpartition("viewStateShareKey=")[2]
+    key = store.page("http://127.0.0.1:5123", "7").rpartition("viewStateShareKey=")[2]
     tags = view.tags_of(study)
     assert tags["mlflow.note.content"] == "Which?"
     shown = json.loads(tags[f"mlflow.sharedViewState.{key}"])

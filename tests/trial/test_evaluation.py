@@ -20,7 +20,7 @@ from workbench.datasets import Data
 from workbench.engine import inference
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.record.strategy import Lora
-from workbench.trial import activations, artifacts, evaluation, kept
+from workbench.trial import activations, artifacts, evaluation, saved_weights
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
@@ -76,7 +76,7 @@ def kept_by_a_search(spec: TrialSpec, home: Path) -> dict[str, Tensor]:
 
 def kept_by(spec: TrialSpec, home: Path) -> dict[str, Tensor]:
     study = record.study_directory(home, spec.study)
-    weights = kept.read_weights(record.directory_of(study, spec))
+    weights = saved_weights.read_weights(record.directory_of(study, spec))
     assert weights is not None
     return weights
 
@@ -118,12 +118,12 @@ def test_the_test_measures_the_weights_of_the_chosen_epoch_on_the_test_split(
         ({"lora": Lora(rank=2)}, False),
     ],
 )
-def test_the_kept_model_measured_as_in_the_test_is_the_one_that_was_validated(
+def test_the_saved_model_measured_as_in_the_test_is_the_one_that_was_validated(
     tiny: Path, home: Path, changes: dict[str, Any], exact: bool
 ) -> None:
     spec = planned(spec_for(tiny, home), **changes)
     directory, result = run(spec, home)
-    weights = kept.read_weights(directory)
+    weights = saved_weights.read_weights(directory)
     assert weights is not None
     data = artifacts.data_of(spec)
     task = tasks.build(spec.plan.task, data.classes, data.train.targets)

@@ -24,6 +24,7 @@ from workbench.cli.options import (
     On,
     Quiet,
     Set,
+    TrackingUri,
     Wait,
     Workers,
 )
@@ -132,6 +133,7 @@ def run(
     study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     workers: Workers = None,
     inline: Inline = False,
     on: On = None,
@@ -146,9 +148,11 @@ def run(
         ),
     ] = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Run (or resume) the search of a study."""
     from workbench.cli import printed
+    from workbench.commands import outcomes
     from workbench.commands.run import run_study
 
     with (
@@ -159,7 +163,10 @@ def run(
         asked = (Path(study), overrides or [], place, started, terminal.watcher(quiet=quiet))
 
         def shown(outcome: Outcome, last: bool) -> None:
-            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
+            if as_json:
+                terminal.print_json(outcomes.as_json(outcome, place))
+            else:
+                printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
 
         if smoke:
             from workbench.commands.smoke import smoke_study
@@ -175,6 +182,7 @@ def confirm(
     study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     workers: Workers = None,
     inline: Inline = False,
     on: On = None,
@@ -199,9 +207,11 @@ def confirm(
     ] = None,
     wait: Wait = False,
     quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
     from workbench.cli import printed
+    from workbench.commands import outcomes
     from workbench.commands.additions import add_level
     from workbench.commands.confirm import confirm_study
 
@@ -210,6 +220,9 @@ def confirm(
         raise typer.BadParameter("--add and --fresh exclude each other.")
 
     def shown(outcome: Outcome, last: bool) -> None:
+        if as_json:
+            terminal.print_json(outcomes.as_json(outcome, place))
+            return
         show = printed.confirmed if outcome.selection else printed.outcome
         show(terminal.console(), outcome, last=last, quiet=quiet)
 
@@ -221,7 +234,7 @@ def confirm(
             started,
             terminal.watcher(quiet=quiet),
             wait=wait,
-            agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet),
+            agree=lambda offer: terminal.ask_consent(offer, yes, quiet=quiet, error=as_json),
             shown=shown,
         )
     raise typer.Exit(outcome.exit_code)
@@ -234,6 +247,7 @@ def try_(
         list[str] | None, typer.Argument(metavar="KNOB=VALUE...", help="What to set.")
     ] = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     wait: Wait = False,
 ) -> None:
     """Run one trial with these settings: tracked, but not counted in the study."""

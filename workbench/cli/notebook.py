@@ -71,6 +71,9 @@ class Picture:
     figure: Figure
     caption: str
 
+    def __repr__(self) -> str:
+        return f"Figure: {self.caption}"
+
     def _repr_html_(self) -> str:
         content = io.BytesIO()
         self.figure.savefig(content, format="png")

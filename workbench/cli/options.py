@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,36 @@ Home = Annotated[
         exists=True,
         file_okay=False,
         help="Directory that contains mlruns/ and reports/.",
+    ),
+]
+
+
+def _set_tracking_uri(context: typer.Context, uri: str | None) -> None:
+    """For this command, as if the environment had it: MLflow's other tools read it there."""
+    if uri is None:
+        return
+    variable = "MLFLOW_TRACKING_URI"
+    before = os.environ.get(variable)
+    os.environ[variable] = uri
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = before
+
+    context.call_on_close(restore)
+
+
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        callback=_set_tracking_uri,
+        expose_value=False,
+        show_default=False,
+        help="An MLflow server or database for the runs, instead of the home's own store; "
+        "MLFLOW_TRACKING_URI or mlruns/workbench.toml say the same.",
     ),
 ]
 Set = Annotated[

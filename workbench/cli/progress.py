@@ -20,6 +20,9 @@ from workbench.verdict.wording.numbers import duration, given
 _LOG_SECONDS = 10.0
 # Running trials that a line of a log names.
 _LOGGED = 4
+_BARS = "▁▂▃▄▅▆▇█"
+# Values of a sparkline.
+_SHOWN = 24
 _CHECKING = "looking at data, backbone and weights"
 _STOPPING = "pausing running trials after the current batch; Ctrl-C again quits at once"
 
@@ -32,6 +35,8 @@ class TerminalWatcher:
         self._live: Live | None = None
         self._pace = Pace()
         self._title = ""
+        # By group: its best value after each number of ended trials.
+        self._bests: dict[str, dict[int, float]] = {}
 
     def prepare(self, title: str) -> None:
         """A study is being checked."""
@@ -40,7 +45,7 @@ class TerminalWatcher:
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
         self.end()
-        self._title, self._pace = title, Pace()
+        self._title, self._pace, self._bests = title, Pace(), {}
         for note in notes:
             self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
         self._show("")
@@ -87,11 +92,16 @@ class TerminalWatcher:
         )
         bar.add_task(self._title, total=target, completed=ended, left=left)
         numbers = ("done", "pruned", "failed", "running", "best")
-        table = table_of("strategy", *numbers, right=numbers)
+        table = table_of("strategy", *numbers, "best so far", right=numbers)
         for group in groups:
+            bests = self._bests.setdefault(group.name, {})
+            if group.best is not None:
+                bests.setdefault(group.ended, group.best)
             failed = f"[red]{group.failed}[/red]" if group.failed else "0"
             counts = (str(group.complete), str(group.pruned), failed, str(group.running))
-            table.add_row(escape(group.name), *counts, number(group.best))
+            table.add_row(
+                escape(group.name), *counts, number(group.best), sparkline([*bests.values()])
+            )
         inside = table_of("running trial", "epoch", "value", right=("epoch", "value"))
         for trial in running:
             inside.add_row(escape(trial.name), _epochs(trial), number(trial.value))
@@ -99,6 +109,13 @@ class TerminalWatcher:
         if running:
             parts += [Text(), inside]
         return Group(*parts, *([Text(_STOPPING, style="yellow")] if stopping else []))
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """The last values as bars, from the lowest of all to the highest."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((value - low) * scale)] for value in values[-_SHOWN:])
 
 
 class QuietWatcher:

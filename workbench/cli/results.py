@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli import terminal
-from workbench.cli.options import HERE, Home, Json, Quiet
+from workbench.cli.options import HERE, Home, Json, Quiet, TrackingUri
 
 if TYPE_CHECKING:
     from workbench.commands.verdict import Judged
@@ -23,6 +23,7 @@ results = typer.Typer()
 def report(
     name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or its file.")],
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report; reports/NAME by default.")
     ] = None,
@@ -72,6 +73,7 @@ def verdict(
     baseline: Annotated[str | None, typer.Option(help="Compare with this strategy only.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
     """Apply the same statistics to any results table; claims are limited to what it supports."""
@@ -112,6 +114,7 @@ def combine(
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
     """Combine finished studies: a verdict over data sets, or over searches of one data set."""
@@ -126,6 +129,7 @@ def combine(
 def sync(
     name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Send MLflow what it is missing, after an outage or a crash."""
     from workbench.commands import report as publish
@@ -206,10 +210,10 @@ def predict(
     home: Home = HERE,
 ) -> None:
     """Predict with the model that a trial kept: one line of CSV per sample."""
-    from workbench.commands import kept_model, predict
+    from workbench.commands import predict, saved_model
     from workbench.verdict.wording.numbers import measured
 
-    with terminal.errors(also=(kept_model.Unusable,)):
+    with terminal.errors(also=(saved_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
         if out is None:
             found.write(sys.stdout)
@@ -236,9 +240,9 @@ def export(
 
     A model of transformers can be loaded by transformers, any other one by its state dict.
     """
-    from workbench.commands import export, kept_model
+    from workbench.commands import export, saved_model
 
-    with terminal.errors(also=(kept_model.Unusable,)):
+    with terminal.errors(also=(saved_model.Unusable,)):
         found = export.export(home.absolute(), model, folder, onnx=onnx)
     typer.echo(f"{found.name}: {folder}")
 
@@ -253,12 +257,13 @@ def register(
         str | None, typer.Option(help="Register this strategy's model, confirmed or not.")
     ] = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Register the model of the confirmed leader in MLflow, as champion if the verdict allows."""
-    from workbench.commands import kept_model
+    from workbench.commands import saved_model
     from workbench.commands.register import register
 
-    with terminal.errors(also=(kept_model.Unusable,)):
+    with terminal.errors(also=(saved_model.Unusable,)):
         done = register(home.absolute(), study, name=name, strategy=strategy)
     typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
 
@@ -269,13 +274,14 @@ def ui(
         str | None, typer.Argument(metavar="[STUDY]", help="Open the table of this study's trials.")
     ] = None,
     home: Home = HERE,
+    tracking_uri: TrackingUri = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
     optuna: Annotated[
         bool,
         typer.Option("--optuna", help="Instead: Optuna's dashboard of the study, to look only."),
     ] = False,
 ) -> None:
-    """Start the MLflow server on the store of this home."""
+    """Start the MLflow server on the store of this home, or print the address of a shared one."""
     from workbench.commands import ui
 
     with terminal.errors():
@@ -286,7 +292,10 @@ def ui(
             ui.serve_optuna(storage, port)
             return
         url = ui.page(home.absolute(), port, study)
+        if ui.server_of(home.absolute(), study) is not None:
+            typer.echo(url)
+            return
         typer.echo(f"The MLflow UI opens in about 20 seconds (Ctrl-C stops it): {url}")
         # Now: the server replaces this process, and its buffer would be lost.
         sys.stdout.flush()
-        ui.serve(home.absolute(), port)
+        ui.serve(home.absolute(), port, study)

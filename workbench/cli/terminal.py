@@ -56,15 +56,28 @@ def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
     if not smoke:
         yield home.absolute()
         return
-    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
-        yield Path(folder)
+    # Nothing of it is kept, on a shared server neither.
+    kept = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    try:
+        with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
+            yield Path(folder)
+    finally:
+        if kept is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = kept
 
 
-def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False) -> bool:
-    """Show what is about to be tested, and ask whether to continue."""
+def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False, error: bool = False) -> bool:
+    """Show what is about to be tested, and ask whether to continue.
+
+    Args:
+        offer: What it is.
+        yes: Whether the answer is given already.
+        quiet: Show nothing where it is.
+        error: Use standard error.
+    """
     from workbench.cli import printed
 
-    asked = console()
+    asked = console(error=error)
     # Who is asked must see what for.
     if not (quiet and yes):
         printed.offer(asked, offer)
@@ -75,7 +88,7 @@ def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False) -> bool:
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
     try:
-        return typer.confirm("Continue?")
+        return typer.confirm("Continue?", err=error)
     except typer.Abort:
         return False
 
@@ -115,8 +128,6 @@ def started_workers(
     """
     from workbench.driver.workers import InlineWorkers, LocalWorkers
 
-    # Before the workers start, so that the warning is the first line.
-    _name_the_store(home)
     if inline:
         yield InlineWorkers()
         return
@@ -139,18 +150,6 @@ def started_workers(
         # Also after an error: an abandoned worker would keep its GPU memory.
         stack.callback(pool.close)
         yield pool
-
-
-def _name_the_store(home: Path) -> None:
-    """Warn that the store which the environment names is not used."""
-    from workbench.cli.printed.layout import print_line
-    from workbench.tracker.store import uri_of
-
-    own = home.resolve() / "mlruns" / "mlflow.db"
-    if os.environ.get("MLFLOW_TRACKING_URI", "") not in ("", uri_of(own)):
-        # Without the value: an address may contain a password.
-        text = f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}."
-        print_line(console(error=True), text, "yellow")
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def write_report(
     venues.of(venue)
     if name.endswith(STUDY_SUFFIXES):
         name = record.experiment_of(load_all(Path(name))[0].name)
-    studies = Tracker(home, create=False).cells(name)
+    studies = Tracker(home, name, create=False).cells(name)
     if not studies:
         return publish.write(name, home, out, venue, percent=percent)
     each = {study: publish.write(study, home, None, venue, percent=percent) for study in studies}
@@ -87,9 +87,9 @@ def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
         UnknownStudy: MLflow has no such study.
         FileExistsError: ``out`` contains something else.
     """
-    tracker = Tracker(home, create=False)
     composed: dict[str, Composed] = {}
     for name in studies:
+        tracker = Tracker(home, name, create=False)
         cells = tracker.cells(name)
         found = {study: _composed(tracker, study, home) for study in cells or [name]}
         if cells:

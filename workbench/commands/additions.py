@@ -83,7 +83,7 @@ def add_level(
                 shown(outcome, False)
                 outcome = confirm.confirm(at, config, wait=wait, agree=agree)
                 if outcome.confirmed:
-                    session.describe(base, Tracker(home))
+                    session.describe(base, Tracker(home, base.name))
                     # Its report shows both.
                     outcome = replace(outcome, study=base.name)
         shown(outcome, True)
@@ -195,7 +195,7 @@ def _tested(base: Study, name: str) -> int:
 def _begun(base: Study) -> list[Addition]:
     """What was added to a study, by its records, and by MLflow where records were deleted."""
     found = {added.number: added for added in browse.additions(base.home, base.name)}
-    tracker = Tracker(base.home)
+    tracker = Tracker(base.home, base.name)
     for name in tracker.additions(base.name):
         with suppress(UnknownStudy):
             added = tracker.read_study(name).added

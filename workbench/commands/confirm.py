@@ -37,6 +37,7 @@ from workbench.study.confirm.selection import choose, write_selection
 from workbench.study.study import Study
 from workbench.tracker import Tracker
 from workbench.tracker.entry import PROTOCOL, PROTOCOL_2
+from workbench.tracker.store import Unreachable
 
 Agree = Callable[[Offer], bool]
 
@@ -115,7 +116,7 @@ def confirm(
         # Before the check, which may miss the weights of another study that was not searched
         # either, and before the lease, which would make the folder, so that the study is listed.
         look(study).must_be_complete()
-    check(study)
+    check(study, local=session.workers.local)
     if not record.protocol_path(study.directory).exists():
         # Workers load their libraries while this process loads MLflow.
         at_once = session.workers.count(config.resources)
@@ -143,16 +144,33 @@ def planned(study: Study) -> tuple[Protocol, Protocol | None]:
     Raises:
         Changed: Search, protocol or study file differ from what they were.
     """
-    plan, tracker = planning.plan_of_confirmation(study), Tracker(study.home)
+    plan = planning.plan_of_confirmation(study)
     refuse_another_search(study)
-    logged, logged_2 = (
-        tracker.parent_tag(study.name, Role.CONFIRMATION, tag) for tag in (PROTOCOL, PROTOCOL_2)
-    )
+    logged, logged_2 = _logged(study)
     if record.protocol_path(study.directory).exists():
         preregistration.hold(plan, study, logged=logged)
     # Before a second one is written; and where one was put in the place of the first.
     refuse_a_second(plan, logged)
     return plan, second_look.begun(plan, study, logged=logged_2)
+
+
+def _logged(study: Study) -> tuple[str | None, str | None]:
+    """The hashes of both protocols in MLflow.
+
+    Raises:
+        Unreachable: It does not answer, and no file says that the confirmation has begun.
+    """
+    tracker = Tracker(study.home, study.name)
+    try:
+        first, second = (
+            tracker.parent_tag(study.name, Role.CONFIRMATION, tag) for tag in (PROTOCOL, PROTOCOL_2)
+        )
+    except Unreachable:
+        # The runs go on; with the file they can be planned by no other protocol.
+        if not record.protocol_path(study.directory).exists():
+            raise
+        return None, None
+    return first, second
 
 
 class _Confirming:
@@ -221,7 +239,7 @@ class _Confirming:
 
         Of the first look all runs count, whatever protocol they had; of a second one its own.
         """
-        with Tracker(self._study.home).reading(self._study.name) as stored:
+        with Tracker(self._study.home, self._study.name).reading(self._study.name) as stored:
             protocols = stored.tested().values()
         return sum(plan is self._plan or protocol == plan.sha256 for protocol in protocols)
 
@@ -255,7 +273,7 @@ class _Confirming:
         return driven.signal
 
     def _finish(self, source: Replicates, role: Role, page: ParentRun) -> None:
-        """Send a finished selection's choice to MLflow, even if the test is declined later.
+        """Write a finished selection's choice; MLflow gets it even if the test is declined later.
 
         Of a finished confirmation: the pictures of the runs whose model is kept, as a search
         draws those of its best trials.
@@ -273,8 +291,7 @@ class _Confirming:
         else:
             selected = choose(study, self._plan)
             if selected.usable:
-                text = write_selection(selected, study.directory, study.file)
-                page.keep({planning.SELECTION: text})
+                write_selection(selected, study.directory, study.file)
 
     def _tags(self, source: Replicates) -> Mapping[str, str]:
         content, second = self._plan.content, self._second

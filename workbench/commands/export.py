@@ -8,22 +8,19 @@ from pathlib import Path
 from workbench import backbones, record, usercode
 from workbench.backbones import image_processors, tokenizers, transformers_models
 from workbench.commands import onnx_export
-from workbench.commands.kept_model import (
-    IN_FOLDER,
-    KeptModel,
-    explained,
-)
 from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
+from workbench.commands.saved_model import IN_FOLDER, SavedModel, explained
 from workbench.datasets.preparation import without_paths
 from workbench.record import TrialDirectory
 from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 
+# Folder of a user's own Python files.
 CODE = "code"
 
 
-def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> KeptModel:
+def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedModel:
     """Write a model, what it takes to use it, and a model card into a new folder.
 
     A model of transformers becomes a folder that transformers loads, with its tokenizer and the

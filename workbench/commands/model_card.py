@@ -11,7 +11,7 @@ from workbench.commands import report as publish
 from workbench.record import Role
 from workbench.tracker import Tracker
 from workbench.tracker.trial_run import TrialRun
-from workbench.trial.kept import Description
+from workbench.trial.saved_weights import Description
 from workbench.verdict import Verdict
 
 _SHOWN = 20
@@ -43,7 +43,7 @@ processor = AutoImageProcessor.from_pretrained(".")""",
 LOAD_MLFLOW = """\
 import mlflow
 
-mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")  # of the study's home
+mlflow.set_tracking_uri("{uri}")
 model = mlflow.pyfunc.load_model("models:/{name}{place}")
 model.predict(model.input_example)"""
 
@@ -73,7 +73,7 @@ class StudyFacts:
         Raises:
             UnknownStudy, StoreError: MLflow lacks the study, or its store cannot be used.
         """
-        tracker = Tracker(home, create=False)
+        tracker = Tracker(home, study, create=False)
         directory = record.study_directory(home, study)
         composed = report.compose(publish.material(tracker, study, directory), figures=False)
         summary = composed.summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from workbench.commands.kept_model import KeptModel, Unusable
+from workbench.commands.saved_model import SavedModel, Unusable
 from workbench.messages import first_line
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ def require_libraries() -> None:
         Unusable: They are not installed; the message says how to install them.
     """
     if any(find_spec(name) is None for name in _LIBRARIES):
-        raise Unusable(f"ONNX needs libraries: pip install {' '.join(_LIBRARIES)}")
+        raise Unusable("ONNX needs libraries: pip install onnx onnxscript onnxruntime")
 
 
-def save(model: KeptModel, folder: Path) -> None:
+def save(model: SavedModel, folder: Path) -> None:
     """Write ``model.onnx`` and compare its outputs with those of the model.
 
     Its inputs are prepared as in training: ``input``, or the tokens by their names; the number of
@@ -45,7 +46,7 @@ def save(model: KeptModel, folder: Path) -> None:
     Raises:
         Unusable: torch cannot export the model, or the outputs differ.
     """
-    network = model.network.cpu()
+    network = copy.deepcopy(model.network).cpu()
     batch = _batch(model)
     names = (*batch,) if isinstance(batch, dict) else ("input",)
     free = {0: Dim("batch"), 1: Dim("length")} if isinstance(batch, dict) else {0: Dim("batch")}
@@ -65,8 +66,10 @@ def save(model: KeptModel, folder: Path) -> None:
             )
         difference = _difference(network, batch, folder / FILE)
     except Exception as error:  # the exporter raises anything
+        (folder / FILE).unlink(missing_ok=True)
         raise Unusable(f"{model.name} cannot be exported as ONNX: {first_line(error)}.") from error
     if not difference <= _TOLERANCE:
+        (folder / FILE).unlink()
         raise Unusable(
             f"{model.name} as ONNX has other outputs: they differ by up to {difference:.2g}."
         )
@@ -85,7 +88,7 @@ class _Positional(nn.Module):
         return outputs
 
 
-def _batch(model: KeptModel) -> Batch:
+def _batch(model: SavedModel) -> Batch:
     """Two made-up samples."""
     prepared = model.description.preparation
     if prepared.kind == "text":

@@ -6,7 +6,7 @@ Runs nothing.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +136,36 @@ class Outcome:
     def finished(self) -> bool:
         """Whether every group has all its trials."""
         return bool(self.groups) and all(group.ended >= group.target for group in self.groups)
+
+    @property
+    def next_commands(self) -> tuple[str, ...]:
+        """What may be run next; nothing where this command is to be run again."""
+        stopped = self.signal is not None or not self.agreed
+        if stopped or (self.selection and not self.finished):
+            return ()
+        steps = ["confirm"] if not self.selection and self.usable and not self.confirmed else []
+        steps += ["report"] if self.report is None else []
+        # The studies of a file with ``across`` go on together.
+        return tuple(f"workbench {step} {record.experiment_of(self.study)}" for step in steps)
+
+
+def as_json(outcome: Outcome, home: Path) -> dict[str, object]:
+    """For ``run --json`` and ``confirm --json``: the study as ``list`` shows it, and the outcome.
+
+    Args:
+        outcome: Of the command.
+        home: Where the study is.
+    """
+    return {
+        **asdict(browse.study(home, outcome.study).summary),
+        "groups": [asdict(group) for group in outcome.groups or outcome.selection],
+        "new_trials": outcome.fresh,
+        "seconds": outcome.seconds,
+        "failures": outcome.reasons,
+        "unsent": outcome.unsent,
+        "report": str(outcome.report) if outcome.report else None,
+        "next": outcome.next_commands,
+    }
 
 
 def outcome_of(study: Study, *roles: Role) -> Outcome:

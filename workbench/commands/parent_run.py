@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from workbench import record
@@ -19,10 +21,13 @@ from workbench.record.files import write_atomically
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
-from workbench.tracker import Tracker, stored_study, view
+from workbench.tracker import Tracker, location, stored_study, view
 from workbench.tracker.entry import dataset_uses
 from workbench.tracker.mirror import Mirror
+from workbench.tracker.store import Unreachable
 from workbench.tracker.stored_study import StoredStudy
+
+_LOGGER = logging.getLogger(__name__)
 
 # Uncommitted changes may contain secrets: they are stored only on request.
 LOG_DIFF = "WORKBENCH_LOG_DIFF"
@@ -33,14 +38,12 @@ class ParentRun:
     """A study's parent run in MLflow while its driver runs (``driver.Mirror``).
 
     Attributes:
+        mirror: Sends what changes; has the id of the parent run.
         status: How the parent run is closed.
         unsent: Records that MLflow did not take.
     """
 
-    study: str
-    role: Role
     tracker: Tracker
-    parent: str
     mirror: Mirror
     status: str = "FAILED"
     unsent: int = 0
@@ -48,12 +51,6 @@ class ParentRun:
     def changed(self, directory: TrialDirectory) -> None:
         """A record has changed."""
         self.mirror.changed(directory)
-
-    def keep(self, files: Mapping[str, str]) -> None:
-        """Store more texts by file name below ``study/`` of the parent run."""
-        self.tracker.open_parent(
-            self.study, self.role, tags={}, params={}, files=files, datasets=()
-        )
 
 
 @contextmanager
@@ -91,8 +88,9 @@ def opened(
         own_tags["workbench.trials"] = str(described.total)
     # A rerun that trains nothing must not claim that this code made the results.
     origin_tags, origin_files = _origin(study) if trains else ({}, {})
-    tracker = Tracker(study.home)
-    parent = tracker.open_parent(
+    tracker = Tracker(study.home, study.name)
+    open_parent = partial(
+        tracker.open_parent,
         study.name,
         role,
         tags={**own_tags, **origin_tags, **(tags or {})},
@@ -106,13 +104,11 @@ def opened(
         ),
         view=view.tags_of(described),
     )
-    page = ParentRun(
-        study=study.name,
-        role=role,
-        tracker=tracker,
-        parent=parent,
-        mirror=Mirror(tracker, parent),
-    )
+    page = ParentRun(tracker=tracker, mirror=Mirror(tracker, open_parent))
+    try:
+        _ = page.mirror.parent
+    except Unreachable as problem:
+        page.mirror.warn(problem)
     try:
         with page.mirror:
             try:
@@ -122,13 +118,17 @@ def opened(
     finally:
         page.unsent = page.mirror.pending
         if not page.unsent:
-            # Also what an earlier driver left, which no thread has in its queue.
-            tracker.reconcile(
-                study.directory,
-                parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED"),
-                seeds_shown=seeds_shown(study.directory),
-            )
-            tracker.close_parent(parent, page.status)
+            try:
+                # Also what an earlier driver left, which no thread has in its queue.
+                tracker.reconcile(
+                    study.directory,
+                    parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED"),
+                    seeds_shown=seeds_shown(study.directory),
+                )
+                tracker.close_parent(page.mirror.parent, page.status)
+            except Unreachable as problem:
+                page.mirror.warn(problem)
+                page.unsent = 1  # the parent run
 
 
 def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
@@ -145,14 +145,33 @@ def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None)
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
     # was asked, it would answer the same.
     known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
-    if known.get():
+    own = location.shared(study.home, study.name) is None
+    if own and known.get():
         return True
-    tracker = Tracker(study.home)
-    settled = tracker.is_finished(study.name, role, files=wanted)
-    if settled:
-        tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
+    tracker = Tracker(study.home, study.name)
+    try:
+        settled = tracker.is_finished(study.name, role, files=wanted)
+        if settled:
+            tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
+    except Unreachable as problem:
+        _LOGGER.warning("%s. `workbench sync %s` updates it later.", problem, study.name)
+        return True
+    if settled and own:
         known.put(True)
     return settled
+
+
+def places(study: Study) -> list[str]:
+    """Where the runs of a study go, unless that is the home's own store, and where they were."""
+    store, before = location.shared(study.home, study.name), location.used_before(study.directory)
+    own, now = "the home's own store", None if store is None else store.uri
+    notes = [] if now is None else [f"Runs are written to MLflow at {now}."]
+    if before != now and (study.directory / "study.json").exists():
+        notes.append(
+            f"Until now the runs of {study.name} were written to {before or own}, which is not "
+            f"updated any more. At the end of this command {now or own} has all of them."
+        )
+    return notes
 
 
 def _mirrored(study: Study) -> list[Path]:
@@ -179,7 +198,9 @@ def _files(study: Study, record_id: str | None = None) -> dict[str, str]:
     """The study file and the study's description, with the identity of its directory."""
     record_id = record_id or record.study_record_id(study.directory)
     identity = {"record_id": record_id} if record_id else {}
-    described = {**description.describe(study), "file": _file(study), **identity}
+    store = location.shared(study.home, study.name)
+    place = {} if store is None else {"tracking_uri": store.uri}
+    described = {**description.describe(study), "file": _file(study), **identity, **place}
     return {
         "study.yaml": study.config.document.text,
         "study.json": json.dumps(described, indent=1),

@@ -14,24 +14,24 @@ from pathlib import Path
 from workbench import record, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
-from workbench.commands.kept_model import (
-    KeptModel,
+from workbench.commands.predictions import Predictions
+from workbench.commands.saved_model import (
+    SavedModel,
     Unusable,
     explained,
     load_folder,
 )
-from workbench.commands.predictions import Predictions
 from workbench.commands.summaries import TrialDetails
 from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tracker.models import DESCRIPTION
-from workbench.trial import kept
 from workbench.trial import run as trial_run
+from workbench.trial import saved_weights
 from workbench.trial.artifacts import data_of
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
 
-def load_model(home: Path, run: str) -> KeptModel:
+def load_model(home: Path, run: str) -> SavedModel:
     """The model that a trial kept, or one in a folder.
 
     Args:
@@ -49,19 +49,19 @@ def load_model(home: Path, run: str) -> KeptModel:
     return load_trial(find(home, run))
 
 
-def load_trial(trial: TrialDetails) -> KeptModel:
+def load_trial(trial: TrialDetails) -> SavedModel:
     """The model that a trial kept; errors as for ``load_model``."""
     directory, spec, plan = TrialDirectory(trial.directory), trial.spec, trial.spec.plan
     with explained():
-        weights = kept.read_weights(directory)
+        weights = saved_weights.read_weights(directory)
         if weights is None:
             raise _no_weights(trial)
         trial_run.require_planned_code(plan.code)
-        description = kept.read_description(directory.weights_description)
+        description = saved_weights.read_description(directory.weights_description)
     # With the current paths of files in the home.
     description = replace(description, backbone=plan.backbone, task=plan.task, code=plan.code)
     own_task = usercode.is_reference(plan.task["name"])
-    return KeptModel(
+    return SavedModel(
         f"{spec.study}/{trial.summary.trial}",
         description,
         weights,
@@ -72,7 +72,7 @@ def load_trial(trial: TrialDetails) -> KeptModel:
 
 
 def predict(home: Path, run: str, path: Path) -> Predictions:
-    """Predictions of a trial's kept model for new data; see ``load_model`` and ``KeptModel``."""
+    """Predictions of a trial's kept model for new data; see ``load_model`` and ``SavedModel``."""
     return load_model(home, run).predict(path)
 
 

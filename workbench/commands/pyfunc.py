@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workbench.commands.kept_model import KeptModel, load_folder
+from workbench.commands.saved_model import SavedModel, load_folder
 
 
 class PyFunc:
     """A model as MLflow calls it."""
 
-    def __init__(self, model: KeptModel) -> None:
+    def __init__(self, model: SavedModel) -> None:
         self._model = model
 
     def predict(

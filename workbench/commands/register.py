@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.commands import browse
-from workbench.commands.kept_model import Unusable, explained
 from workbench.commands.model_card import LOAD_MLFLOW, StudyFacts, model_card
 from workbench.commands.predict import find
+from workbench.commands.saved_model import Unusable, explained
 from workbench.commands.summaries import TrialDetails
 from workbench.record import TrialDirectory
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, location
 from workbench.tracker.models import CHAMPION
-from workbench.trial import kept
+from workbench.trial import saved_weights
 from workbench.verdict import Word
 
 
@@ -62,22 +62,28 @@ def register(
         path = TrialDirectory(trial.directory).weights_description
         if not path.exists():
             raise Unusable(f"{model} has no weights.")
-        description = kept.read_description(path)
+        description = saved_weights.read_description(path)
     name = name or study
     if set(name) & set("/:.%\"'") or not name.strip():
         raise Unusable(
             f"MLflow takes no model with the name {name!r}; use letters, digits, _ and -."
         )
     # The alias says that a verdict supports it.
+    common = location.shared(home, study)
     champion = strategy is None and facts.verdict.word in (Word.WINNER, Word.GOOD_ENOUGH)
     card = model_card(
         description,
         facts,
-        LOAD_MLFLOW.format(name=name, place=f"@{CHAMPION}" if champion else "/latest"),
+        LOAD_MLFLOW.format(
+            # Of the home's own store, from the home on: the home may be moved.
+            uri=common.uri if common else "sqlite:///mlruns/mlflow.db",
+            name=name,
+            place=f"@{CHAMPION}" if champion else "/latest",
+        ),
     )
     run_id = facts.run_id(trial.spec.key)
     try:
-        with closing(Tracker(home)) as tracker:
+        with closing(Tracker(home, study)) as tracker:
             version = tracker.register(run_id or "", name, card, champion=champion)
     except LookupError as error:
         hint = f"send it with: workbench sync {study}"

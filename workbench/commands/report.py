@@ -90,7 +90,7 @@ def write(
         name = load(file).name
     if not record.STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is no name of a study.")
-    tracker = Tracker(home, create=False)
+    tracker = Tracker(home, name, create=False)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name
     kept = directory.is_dir()
@@ -149,7 +149,7 @@ def sync(name: str, home: Path) -> int:
     directory = record.study_directory(home, name)
     statuses = _statuses(home, name)
     with lease(directory):
-        return Tracker(home).reconcile(
+        return Tracker(home, name).reconcile(
             directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
         )
 

@@ -66,7 +66,7 @@ def run_study(
             studies = [Study(config, at.home, pending=True) for config in configs]
             for study in studies:
                 watcher.prepare(study.name)
-                check(study)
+                check(study, local=workers.local)
             check_distinct_data(studies)
         return session.for_each(
             configs,
@@ -101,7 +101,7 @@ def search(
     session.watcher.prepare(config.name)
     # An error in this file is reported before another study runs for it, or anything is downloaded.
     study = Study(config, session.home, pending=True)
-    check(study)
+    check(study, local=session.workers.local)
     if not study.directory.is_dir():
         # Workers load their libraries while this process loads Optuna and MLflow.
         trials = config.trials_per_group * len(config.groups)
@@ -114,7 +114,7 @@ def search(
             return stopped
         session.watcher.prepare(config.name)
         study = Study(config, session.home)
-        check(study)
+        check(study, local=session.workers.local)
     # Only here: Optuna takes a second to load, and a file with an error needs none of it.
     with lease(study.directory, wait=wait), ExitStack() as stack:
         from workbench.study.search import Search

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +26,7 @@ from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tracker import Tracker
-from workbench.tracker.store import StoreError
+from workbench.tracker.store import StoreError, Unreachable
 
 # Of one study of a command: how it ended, and whether it is the last.
 Shown = Callable[[Outcome, bool], None]
@@ -123,7 +123,7 @@ class Session:
             Broken: Every trial fails in the same way before its first epoch.
             DiskError, StoreError: A record or a store cannot be written.
         """
-        self.watcher.begin(title, notes)
+        self.watcher.begin(title, [*notes, *parent_run.places(study)])
         missing = sum(s.target - s.ended for s in source.progress())
         self.workers.prepare(missing, study.config.resources)
         try:
@@ -149,7 +149,8 @@ class Session:
             if not page.unsent and (
                 role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None)
             ):
-                describe(study, page.tracker)
+                with suppress(Unreachable):
+                    describe(study, page.tracker)
         finally:
             self.watcher.end()
         return Driven(signal=signal, groups=groups, page=page)

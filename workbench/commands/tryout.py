@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.study import Study
+from workbench.tracker.store import Unreachable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,9 @@ def try_trial(
 
             source = Replicates([spec], study.directory, keeps_weights=lambda spec: True)
             driven = at.drive(study, source, Role.TRY, title=spec.name, finish=finish)
-            run_id = driven.page.tracker.mirror(directory, driven.page.parent)
+            run_id = ""
+            with suppress(Unreachable):
+                run_id = driven.page.tracker.mirror(directory, driven.page.mirror.parent)
     trial = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
     return Tried(trial=trial, run_id=run_id, stopped=driven.signal is not None)
 

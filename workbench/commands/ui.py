@@ -10,7 +10,13 @@ from typing import NoReturn
 from workbench import record
 from workbench.commands import browse
 from workbench.messages import listed
-from workbench.tracker import Tracker, store
+from workbench.tracker import Tracker, location, store
+
+
+def server_of(home: Path, study: str | None) -> str | None:
+    """The address of the tracking server that has the runs; None if one must be started."""
+    common = location.shared(home, study)
+    return common.uri.rstrip("/") if common and common.served else None
 
 
 def page(home: Path, port: int, study: str | None) -> str:
@@ -20,17 +26,19 @@ def page(home: Path, port: int, study: str | None) -> str:
         UnknownStudy: MLflow has no such study.
         StoreError: There is no store, or it cannot be used.
     """
-    tracker = Tracker(home, create=False)
+    server = server_of(home, study) or f"http://127.0.0.1:{port}"
+    tracker = Tracker(home, study, create=False)
     if study is None:
-        return store.page(port)
+        return store.page(server)
     # The studies of a file with ``across`` share an experiment.
     one = next(iter(tracker.cells(study)), study)
-    return store.page(port, tracker.read_study(one).experiment_id)
+    return store.page(server, tracker.read_study(one).experiment_id)
 
 
-def serve(home: Path, port: int) -> NoReturn:
+def serve(home: Path, port: int, study: str | None) -> NoReturn:
     """Replace this process by MLflow's server, so that signals reach it directly."""
-    command, added = store.serve(home, port)
+    common = location.shared(home, study)
+    command, added = store.serve(home, port, common.opened if common else None)
     os.execve(command[0], command, {**os.environ, **added})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.tracker import store
+from workbench.tracker import location, store
 from workbench.tracker.external_runs import read_experiment
 from workbench.verdict import external
 from workbench.verdict.external import ResultsVerdict
@@ -40,7 +40,7 @@ def judge(
     Args:
         path: A CSV file with the columns strategy, seed, value and, if several, dataset.
         experiment: Instead: name or id of an MLflow experiment.
-        uri: MLflow's tracking URI; the home's own store by default.
+        uri: MLflow's tracking URI; by default the store of the home.
         home: Folder that holds ``mlruns``.
         metric: Its name; required for an experiment.
         direction: ``maximize`` or ``minimize``.
@@ -56,7 +56,9 @@ def judge(
     if (path is None) == (experiment is None):
         raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
     if experiment is not None:
-        address = uri or store.uri_of(home / "mlruns" / "mlflow.db")
+        common = location.shared(home, experiment)
+        own = store.uri_of(home / "mlruns" / "mlflow.db")
+        address = uri or (own if common is None else common.opened)
         rows = read_experiment(address, experiment, metric)
     else:
         assert path is not None

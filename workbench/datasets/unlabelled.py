@@ -100,6 +100,11 @@ def _texts(dataset: Knobs, data: New) -> tuple[Inputs, tuple[str, ...]]:
 def _vectors(preparation: Preparation, data: New) -> tuple[Inputs, tuple[str, ...]]:
     (width,) = preparation.input_shape
     if _is_array(data):
+        if any((preparation.levels or {}).values()):
+            raise ValueError(
+                f"{_where(data)} has no columns, but some of the trial's are categories; give a "
+                f"table with the columns {listed(list(preparation.levels or ()), 50)}."
+            )
         values, names = _array(data)
     else:
         table = _table(preparation.dataset, data)

@@ -76,7 +76,13 @@ class Mirror(Protocol):
 
 
 class Workers(Protocol):
-    """A place to run trials."""
+    """A place to run trials.
+
+    Attributes:
+        local: Whether it is this machine, with its devices.
+    """
+
+    local: bool
 
     def count(self, resources: Resources) -> int:
         """How many trials run at a time, if each needs so much."""

@@ -87,6 +87,8 @@ class RayWorkers(WorkerPool["RayWorker"]):
         logs: Folder in the home for the output of the processes.
     """
 
+    local = False
+
     def __init__(self, count: int | None, logs: Path) -> None:
         super().__init__()
         self._given = count
@@ -180,6 +182,7 @@ class RayWorker:
         self, agent: Any, token: Path, secret: str, environment: Mapping[str, str]
     ) -> None:
         self.directory: TrialDirectory | None = None
+        self.since = time.monotonic()
         self.ready = False
         self._shared = True
         self._agent = agent

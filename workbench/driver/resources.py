@@ -16,12 +16,15 @@ class Resources:
         cpus: Cores.
         gpus: Share of a GPU; 0 for none. None: a whole one wherever there is a GPU.
         memory: Bytes; 0 if it does not matter.
+        stall_timeout: Seconds without a report after which a worker is killed, and its trial tried
+            again; None: never.
         device: The trials' device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
     """
 
     cpus: int = 1
     gpus: float | None = None
     memory: int = 0
+    stall_timeout: float | None = None
     device: str = "auto"
 
     @property

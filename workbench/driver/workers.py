@@ -38,6 +38,8 @@ def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> Non
 class InlineWorkers:
     """Runs trials one after another in this process, for debugging."""
 
+    local = True
+
     def count(self, resources: Resources) -> int:
         """One trial at a time."""
         return 1
@@ -72,9 +74,11 @@ class Worker(Protocol):
 
     Attributes:
         directory: The trial that it has; None if it has none.
+        since: When it got the trial or last sent a message, by the monotonic clock.
     """
 
     directory: TrialDirectory | None
+    since: float
 
     @property
     def ready(self) -> bool:
@@ -105,6 +109,8 @@ W = TypeVar("W", bound=Worker)
 
 class WorkerPool(ABC, Generic[W]):
     """Runs trials in workers that each have one at a time, and stay for the next one."""
+
+    local = True
 
     def __init__(self) -> None:
         self._pool: list[W] = []
@@ -155,6 +161,7 @@ class WorkerPool(ABC, Generic[W]):
                 continue
             for worker in self._wait([w for w in self._pool if w in busy or not w.ready]):
                 self._receive(driver, worker)
+            self._end_stalled(driver)
             driver.idle()
         if self._held is not None:
             driver.lost(self._held, "stopped")
@@ -181,6 +188,7 @@ class WorkerPool(ABC, Generic[W]):
                 return False
             if free is not None:
                 free.run(self._held)
+                free.since = time.monotonic()
                 self._held = None
             elif all(worker.ready for worker in self._pool):
                 self._pool.append(self._add())
@@ -194,6 +202,7 @@ class WorkerPool(ABC, Generic[W]):
         except WorkerEnded as ended:
             self._lose(driver, worker, str(ended))
             return
+        worker.since = time.monotonic()
         if directory is None:
             return
         if "epoch" in message:
@@ -202,6 +211,14 @@ class WorkerPool(ABC, Generic[W]):
             return
         worker.directory = None
         _deliver(driver, directory, message)
+
+    def _end_stalled(self, driver: Driver) -> None:
+        limit = self._resources.stall_timeout
+        if limit is None:
+            return
+        for worker in [w for w in self._pool if w.directory is not None]:
+            if time.monotonic() - worker.since > limit:
+                self._lose(driver, worker, f"stalled: no report for {limit:g} s")
 
     def _lose(self, driver: Driver, worker: W, reason: str) -> None:
         self._remove(worker)
@@ -264,6 +281,7 @@ class LocalWorker:
         self.process = process
         self.place = place
         self.directory: TrialDirectory | None = None
+        self.since = time.monotonic()
         self.send, self.receive = process.send, process.receive
         self.ended, self.kill = process.ended, process.kill
 

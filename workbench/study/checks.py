@@ -45,17 +45,21 @@ def check_distinct_data(studies: Sequence[Study]) -> None:
         study.config.document.finish()
 
 
-def check(study: Study) -> None:
+def check(study: Study, *, local: bool = True) -> None:
     """Load the data, the backbone and the weights of every strategy once.
 
     Missing files are downloaded, unless the study is ``pending``.
+
+    Args:
+        study: The study.
+        local: Whether trials run on this machine, so that their device must be here.
 
     Raises:
         StudyFileError: Everything that does not fit, each with file, line and key.
     """
     # ``workbench check`` must not download gigabytes; ``run`` and ``confirm`` may.
     with nullcontext() if study.resources.pending else downloads.allowed():
-        problems = _Checks(study).find()
+        problems = _Checks(study, local).find()
     if problems:
         raise StudyFileError(problems)
 
@@ -80,8 +84,9 @@ class _Look:
 class _Checks:
     """The checks of one study."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, local: bool) -> None:
         self._study = study
+        self._local = local
         self._config = study.config
         self._resources = study.resources
 
@@ -121,13 +126,13 @@ class _Checks:
             _Look(
                 *("freeze_depth", knobs.get("freeze_depth", strategy)),
                 lambda: self._study.plan(proposal),
-                needs=("backbone",),
+                needs=("backbone", "trial.name"),
             ),
             _Look(
                 *("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
                 needs=("dataset", "backbone"),
             ),
-            _Look("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
+            _Look("device", knobs.get("device"), lambda: self._device(knobs.get("device", "auto"))),
         ]
         if method is not None:
             every = tuple(look.knob for look in looks)
@@ -177,6 +182,14 @@ class _Checks:
         located = self._resources.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 
+    def _device(self, name: str) -> None:
+        # Every machine has these, and torch takes seconds to load.
+        if name in ("auto", "cpu") or not self._local:
+            return
+        from workbench.engine.devices import choose_device
+
+        choose_device(name)
+
     def _augment(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         """Transform two samples: whether images keep their size shows only then."""
         if not steps:
@@ -213,12 +226,3 @@ class _Checks:
         return [
             self._config.document.problem(self._config.location("freeze_depth"), word, expected)
         ]
-
-
-def _device(name: str) -> None:
-    # Every machine has these, and torch takes seconds to load.
-    if name in ("auto", "cpu"):
-        return
-    from workbench.engine.devices import choose_device
-
-    choose_device(name)

@@ -169,6 +169,7 @@ def _of_data(sizes: Mapping[str, Any]) -> list[str]:
     found += [
         f"{counted(count, 'sample')} of {part} left out, because a later part has the same"
         for part, count in sizes.get("dropped", {}).items()
+        if count
     ]
     if skipped := sizes.get("skipped"):
         found.append(f"{len(skipped)} left out (for example {skipped[0]})")

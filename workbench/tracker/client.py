@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench import record
 from workbench.record.files import sha256_of
+from workbench.tracker.artifacts import Artifacts
 from workbench.tracker.entry import DatasetUse, Point, chunks
-from workbench.tracker.store import Store
 from workbench.tracker.stored_run import Run
 
 _PAGE = 1000
@@ -31,31 +30,36 @@ _TAGS = {
 class RunClient:
     """Reads complete runs, and then writes only values that they do not have yet."""
 
-    def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
+    def __init__(self, mlflow: Any, client: Any, artifacts: Artifacts) -> None:
+        self.artifacts = artifacts
         self._mlflow = mlflow
         self._client = client
-        self._store = store
 
     def experiments(self) -> dict[str, str]:
         """Ids by name, without deleted experiments and MLflow's default experiment."""
         found = pages(self._client.search_experiments)
         return {item.name: item.experiment_id for item in found if item.experiment_id != "0"}
 
-    def open_experiment(self, name: str, artifacts: str) -> str:
-        """The id of an experiment, which is created or restored if necessary.
+    def open_experiment(self, name: str, artifacts: str | None) -> tuple[str, bool]:
+        """The id of an experiment, created or restored if necessary, and whether it was restored.
+
+        The runs of one that is restored stay in MLflow's bin until they are opened.
 
         Raises:
             LookupError: MLflow refuses to create or restore it.
         """
-        refusal = None
+        refusal, restored = None, False
         # Another process may create or restore it after we looked, so look again on an error.
         for _ in range(3):
             experiment = self._client.get_experiment_by_name(name)
             if experiment is not None and experiment.lifecycle_stage == "active":
-                return str(experiment.experiment_id)
+                return str(experiment.experiment_id), restored
             try:
                 if experiment is not None:
                     self._client.restore_experiment(experiment.experiment_id)
+                    restored = True
+                    for run in pages(self._client.search_runs, [experiment.experiment_id]):
+                        self._client.delete_run(run.info.run_id)
                 else:
                     self._client.create_experiment(name, artifact_location=artifacts, tags=_TAGS)
             except self._mlflow.MlflowException as error:
@@ -209,68 +213,29 @@ class RunClient:
             return {}
         digests = {name: _digest(content) for name, content in files.items()}
         total = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
-        missing = {name for name in files if not self.file(run, name).exists()}
+        missing = self.artifacts.missing(run, files)
         if run.tags.get(tag) == total and not missing:
             return {}
         # The caller writes the tag after the files: a crash in between only sends them again.
         sent = run.files.setdefault(tag, {})
         for name, content in files.items():
             if name in missing or sent.get(name) != digests[name]:
-                self._put(run, name, content)
+                text = content if isinstance(content, Path) else _encoded(content)
+                self.artifacts.put(run, name, text)
                 sent[name] = digests[name]
         return {tag: total}
 
     def restore_files(self, run: Run, files: Mapping[str, Path]) -> None:
         """Store existing files that a run's artifacts lack; never replaces a file."""
-        for name, path in files.items():
-            if path.is_file() and not self.file(run, name).exists():
-                self._put(run, name, path)
-
-    def _put(self, run: Run, name: str, content: Path | str) -> None:
-        folder, _, base = name.rpartition("/")
-        # MLflow takes the artifact's name from the file, so another name needs a temporary file.
-        if isinstance(content, Path) and content.name == base:
-            self._repository(run).log_artifact(str(content), folder or None)
-            return
-        text = content.read_bytes() if isinstance(content, Path) else _encoded(content)
-        with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary, base)
-            path.write_bytes(text)
-            self._repository(run).log_artifact(str(path), folder or None)
-
-    def replace_folder(
-        self, run: Run, name: str, folder: Path | None, only: Collection[str] | None = None
-    ) -> None:
-        """Replace a folder of artifacts; None removes it.
-
-        All entries of the folder are stored, or those named in ``only``.
-        """
-        repository = self._repository(run)
-        repository.delete_artifacts(name)
-        if folder is None:
-            return
-        for path in sorted(folder.iterdir()):
-            if only is not None and path.name not in only:
-                continue
-            if path.is_dir():
-                repository.log_artifacts(str(path), f"{name}/{path.name}")
-            else:
-                repository.log_artifact(str(path), name)
-
-    def file(self, run: Run, name: str) -> Path:
-        """The path of an artifact, which may not exist."""
-        return self._store.folder_of(run.artifacts) / name
+        there = [name for name, path in files.items() if path.is_file()]
+        for name in self.artifacts.missing(run, there):
+            self.artifacts.put(run, name, files[name])
 
     def history(self, run_id: str, metric: str) -> dict[int, float]:
         """Values by step, without NaN; of several at a step, the latest."""
         points = self._client.get_metric_history(run_id, metric)
         in_time = sorted(points, key=lambda point: point.timestamp)
         return {point.step: point.value for point in in_time if not math.isnan(point.value)}
-
-    def _repository(self, run: Run) -> Any:
-        # Not through the client, which first reads the whole run (14 ms each time).
-        registry = self._mlflow.store.artifact.artifact_repository_registry
-        return registry.get_artifact_repository(self._store.folder_of(run.artifacts).as_uri())
 
 
 def pages(search: Callable[..., Any], *where: Any, **options: Any) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""The store of a home, open: MLflow's client, a study's runs by key, and errors in words.
+"""The store of a study's runs, open: MLflow's client, a study's runs by key, and errors in words.
 
 The base of ``Tracker``. MLflow is imported here alone, and only when it is needed: it takes
 seconds.
@@ -13,11 +13,13 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from workbench.record import experiment_of
-from workbench.tracker import store
+from workbench.tracker import location, store
+from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifacts
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
 from workbench.tracker.models import ModelClient
@@ -28,25 +30,29 @@ Runs = dict[tuple[str, str], Run]
 
 
 class Connection:
-    """MLflow's store in a home: the one writer of a study's runs, and any number of readers.
+    """MLflow's store of a home: the one writer of a study's runs, and any number of readers.
 
     Methods may be called from several threads; they wait for one another.
 
     Attributes:
-        uri: MLflow's tracking URI of the store.
+        uri: MLflow's tracking URI of the store, without user and password.
         read_only: The home cannot be written to: reading works, writing raises.
     """
 
-    def __init__(self, home: Path, *, create: bool = True) -> None:
-        """Open a home's store; create it if there is none, unless ``create`` is false.
+    def __init__(self, home: Path, study: str | None = None, *, create: bool = True) -> None:
+        """Open a home's store, or the one that it shares; a shared one when it is first asked.
+
+        Args:
+            home: The folder that holds ``mlruns``.
+            study: The one that is meant; its runs may be in another store, see ``location``.
+            create: Create the home's store if there is none.
 
         Raises:
             store.StoreError: There is no store, or it cannot be used.
         """
-        mlflow = import_mlflow()
-        self._refusal = mlflow.MlflowException
+        self._mlflow = mlflow = import_mlflow()
         self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
-        self._store = store.prepare(
+        self._store = location.shared(home, study) or store.prepare(
             home,
             make_tables=self._make_tables,
             revision=mlflow.store.db.utils._get_latest_schema_revision(),
@@ -54,10 +60,6 @@ class Connection:
         )
         self.uri = self._store.uri
         self.read_only = self._store.read_only
-        with self._reached():
-            client = mlflow.MlflowClient(self._store.opened)
-        self._client = RunClient(mlflow, client, self._store)
-        self._models = ModelClient(mlflow, client, self._store)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, Runs] = {}
@@ -66,9 +68,32 @@ class Connection:
         self._tables(uri, "mlruns/artifacts").engine.dispose()
 
     def close(self) -> None:
-        """Close the store, so that its file is complete without sqlite's journal files."""
+        """Close a home's store, so that its file is complete without sqlite's journal files."""
         # MLflow keeps one engine for each address: this is the one that the client uses.
-        self._make_tables(self._store.opened)
+        if isinstance(self._store, store.Store):
+            self._make_tables(self._store.opened)
+
+    @cached_property
+    def _opened(self) -> Any:
+        """MLflow's own client, made when it is first needed: it may wait for a database."""
+        if isinstance(self._store, location.SharedStore):
+            self._store.knock()
+        with self._reached():
+            return self._mlflow.MlflowClient(self._store.opened)
+
+    @cached_property
+    def _artifacts(self) -> Artifacts:
+        if isinstance(self._store, store.Store):
+            return LocalArtifacts(self._mlflow, self._store)
+        return SharedArtifacts(self._mlflow, self._opened, self._store.opened)
+
+    @cached_property
+    def _client(self) -> RunClient:
+        return RunClient(self._mlflow, self._opened, self._artifacts)
+
+    @cached_property
+    def _models(self) -> ModelClient:
+        return ModelClient(self._mlflow, self._opened, self._artifacts)
 
     def experiment(self, study: str) -> str:
         """The id of a study's experiment: found, taken out of MLflow's bin, or made.
@@ -77,7 +102,11 @@ class Connection:
             StoreError: MLflow's store cannot be used, or the name is not valid.
         """
         name = experiment_of(study)
-        return self._client.open_experiment(name, self._store.artifacts(name).as_uri())
+        experiment_id, restored = self._client.open_experiment(name, self._store.location(name))
+        if restored:
+            # Those of runs that are opened again are sent again.
+            self._models.remove(experiment_id)
+        return experiment_id
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -85,12 +114,17 @@ class Connection:
 
         Raises:
             StoreError: It refuses, for example because another process has locked its store.
+            Unreachable: It does not answer now.
         """
+        from requests import RequestException
+
         try:
             yield
-        except self._refusal as error:
-            # Below MLflow's message, which holds the statement in SQL, is sqlite's own.
+        except (self._mlflow.MlflowException, RequestException) as error:
+            # Below MLflow's message, which holds the statement in SQL, is the database's own.
             cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
+            if isinstance(self._store, location.SharedStore):
+                raise self._store.problem(error, str(cause)) from None
             raise store.StoreError(
                 f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
                 f"{cause}. If another program has it open, end that program; then run the command "
@@ -105,7 +139,7 @@ class Connection:
         with self._lock, self._reached():
             try:
                 if study not in self._runs:
-                    store.relocate(self._store.database, self._store.home)
+                    self._store.relocate()
                     self._experiments[study] = self.experiment(study)
                     found = list(self._client.read(self._experiments[study], study))[::-1]
                     # The last one of an identity stays: the oldest that is not in MLflow's bin.
@@ -144,13 +178,19 @@ class Connection:
         """The run of an identity; made with its tags in one step: a crash cannot part them.
 
         Runs of an earlier record with the same key are put in MLflow's bin, and if it is a
-        parent, all parents of an earlier directory of the study, with their trials.
+        parent, all parents of an earlier directory of the study, with their trials. In a shared
+        store these may be of somebody else.
+
+        Raises:
+            StoreError: A shared store has a study of the same name.
         """
         run = runs.get(identity_of(tags))
         for other in list(runs.values()):
             parents = PARENT not in tags and PARENT not in other.tags
             earlier = other.tags.get(RECORD) != tags.get(RECORD)
             if earlier and (parents or other.tags[KEY] == tags[KEY]):
+                if parents and not other.deleted and isinstance(self._store, location.SharedStore):
+                    raise self._store.taken(study, other)
                 self._discard(runs, study, other)
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
@@ -164,7 +204,7 @@ class Connection:
         """Put a run and those below it in MLflow's bin, without their models."""
         for each in (run, *runs.values()):
             if not each.deleted and run.run_id in (each.run_id, each.tags.get(PARENT)):
-                self._models.remove(each, self._experiments[study])
+                self._models.remove(self._experiments[study], each)
                 self._client.delete(each)
 
 

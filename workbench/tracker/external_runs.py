@@ -9,9 +9,9 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from workbench.messages import did_you_mean, listed
+from workbench.tracker import location
 from workbench.tracker.client import pages, run_of
 from workbench.tracker.connection import import_mlflow
 from workbench.tracker.entry import PARENT
@@ -84,11 +84,9 @@ def _runs(uri: str, experiment: str) -> list[Run]:
     # MLflow would make an empty store where there is none.
     if uri.startswith("sqlite:///") and not path.is_file():
         raise Unreadable(f"There is no MLflow store at {path}.")
-    # MLflow would retry for minutes if a server does not answer.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    location.limit_waiting()
     mlflow = import_mlflow()
-    shown = _without_password(uri)
+    shown = location.shown(uri)
     try:
         client = mlflow.MlflowClient(uri)
         ids = {item.name: str(item.experiment_id) for item in pages(client.search_experiments)}
@@ -100,7 +98,7 @@ def _runs(uri: str, experiment: str) -> list[Run]:
         return [run_of(run) for run in pages(client.search_runs, [number], order_by=order)]
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
-        problem = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(shown).netloc or uri)
+        problem = location.without_credentials(str(error), uri)
         if "timed out" in problem:
             seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
             problem = (
@@ -167,10 +165,3 @@ def _no_metric(experiment: str, metric: str | None, metrics: Sequence[str]) -> s
         return f"Name the metric with --metric: of the experiment {experiment!r}{known}"
     hint = did_you_mean(metric, metrics) or known
     return f"The experiment {experiment!r} has no metric {metric!r}{hint}"
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    if not parts.netloc:
-        return uri
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from workbench.record import TrialDirectory
 from workbench.tracker import Tracker
+from workbench.tracker.store import Unreachable
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -33,6 +34,13 @@ class Mirror(threading.Thread):
     A trial is sent at most once an interval while it runs, and at once when it has a result. What
     MLflow does not take is kept and tried again, later and later.
 
+    Args:
+        tracker: Of the study.
+        open_parent: Opens the parent run and returns its id. Called again while a shared store does
+            not answer.
+        interval_seconds: See above.
+        retry_seconds: Until what failed once is tried again.
+
     Attributes:
         sent: How many times something was sent.
     """
@@ -40,7 +48,7 @@ class Mirror(threading.Thread):
     def __init__(
         self,
         tracker: Tracker,
-        parent_run_id: str,
+        open_parent: Callable[[], str],
         *,
         interval_seconds: float = 1.0,
         retry_seconds: float = 1.0,
@@ -48,7 +56,8 @@ class Mirror(threading.Thread):
         super().__init__(name="mirror", daemon=True)
         self.sent = 0
         self._tracker = tracker
-        self._parent = parent_run_id
+        self._open_parent = open_parent
+        self._parent: str | None = None
         self._interval = interval_seconds
         # Notes and marks change with every trial, and nobody reads them every second.
         self._note_interval = 5 * interval_seconds
@@ -60,15 +69,27 @@ class Mirror(threading.Thread):
         self._hurry = False
         self._closing = False
         self._failures = 0
+        self._unreachable = False
         self._retry_at = 0.0
         self._warned_at = float("-inf")
+
+    @property
+    def parent(self) -> str:
+        """The id of the parent run, which is opened if it is not yet.
+
+        Raises:
+            StoreError: It cannot be opened; ``Unreachable``: not now.
+        """
+        if self._parent is None:
+            self._parent = self._open_parent()
+        return self._parent
 
     def changed(self, directory: TrialDirectory) -> None:
         """A record has changed. Returns at once."""
         ended = (directory.path / "result.json").exists()
 
         def send() -> None:
-            self._tracker.mirror(directory, self._parent)
+            self._tracker.mirror(directory, self.parent)
 
         self._post(("trial", str(directory.path)), send, 0.0 if ended else self._interval)
 
@@ -76,7 +97,7 @@ class Mirror(threading.Thread):
         """A trial is the best of its strategy so far. Returns at once."""
 
         def send() -> None:
-            self._tracker.mark_best(self._parent, strategy, directory)
+            self._tracker.mark_best(self.parent, strategy, directory)
 
         self._post(("best", strategy), send, self._note_interval)
 
@@ -84,7 +105,7 @@ class Mirror(threading.Thread):
         """There is a new text for the parent's page, made when it is sent. Returns at once."""
 
         def send() -> None:
-            self._tracker.describe(self._parent, text())
+            self._tracker.describe(self.parent, text())
 
         self._post(("note", ""), send, self._note_interval)
 
@@ -97,10 +118,12 @@ class Mirror(threading.Thread):
     def drain(self, timeout: float = 30.0) -> bool:
         """Send all that waits, now; whether that was done.
 
-        Gives up after so many seconds, or when MLflow has refused all that is left several times.
+        Gives up after so many seconds, or when MLflow has refused all that is left several times
+        or does not answer.
         """
         with self._condition:
             self._hurry = True
+            self._unreachable = False
             self._retry_at = 0.0
             for job in self._jobs.values():
                 job.failures = 0
@@ -113,7 +136,7 @@ class Mirror(threading.Thread):
 
     def _given_up(self) -> bool:
         refused = all(job.failures >= _LAST_ATTEMPTS for job in self._jobs.values())
-        return not self.is_alive() or (refused and not self._busy)
+        return not self.is_alive() or ((refused or self._unreachable) and not self._busy)
 
     @property
     def _idle(self) -> bool:
@@ -121,7 +144,7 @@ class Mirror(threading.Thread):
 
     def close(self, timeout: float = 30.0) -> bool:
         """Send all that waits and stop; whether everything was sent, see ``drain``."""
-        done = self._idle if self._closing else self.drain(timeout)
+        done = self._idle if self._closing or self._unreachable else self.drain(timeout)
         with self._condition:
             self._closing = True
             self._condition.notify_all()
@@ -156,6 +179,7 @@ class Mirror(threading.Thread):
                 if problem is None:
                     self.sent += 1
                     self._failures = 0
+                    self._unreachable = False
                 else:
                     self._put_back(key, job, problem)
                 self._condition.notify_all()
@@ -188,18 +212,24 @@ class Mirror(threading.Thread):
 
     def _put_back(self, key: tuple[str, str], job: _Job, problem: Exception) -> None:
         self._failures += 1
+        self._unreachable = isinstance(problem, Unreachable)
         now = time.monotonic()
         pause = min(self._first_retry * 2 ** (self._failures - 1), _LONGEST_RETRY_SECONDS)
         self._retry_at = now + pause
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
         # been posted meanwhile is newer.
         self._jobs.setdefault(key, _Job(due=now + pause, send=job.send, failures=job.failures + 1))
-        # One line a minute: an outage of an hour must not fill the log.
+        self.warn(problem)
+
+    def warn(self, problem: Exception) -> None:
+        """Log why MLflow cannot be updated; one line a minute, because an outage may be long."""
+        now = time.monotonic()
         if now - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = now
             _LOGGER.warning(
-                "MLflow cannot be updated now (%s). Training continues; %d records are sent as "
-                "soon as MLflow takes it, at the latest by the next run or `workbench sync`.",
+                "MLflow cannot be updated now (%s). Training continues; %d records wait, and are "
+                "sent as soon as MLflow takes them, at the latest by the next run or `workbench "
+                "sync`.",
                 _reason(problem),
                 len(self._jobs),
             )

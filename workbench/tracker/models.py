@@ -7,9 +7,7 @@ loader, so that nothing is unpickled.
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,11 +16,11 @@ from typing import Any
 
 from workbench.record import TrialDirectory
 from workbench.record.files import sha256_of
+from workbench.tracker.artifacts import Artifacts, Content
 from workbench.tracker.params import valid_name
-from workbench.tracker.store import Store
 from workbench.tracker.stored_run import Run
 
-# The files of a model outside its trial; ``commands.kept_model`` loads them.
+# The files of a model outside its trial; ``commands.saved_model`` loads them.
 WEIGHTS, DESCRIPTION = "model.safetensors", "workbench.json"
 LOADER = "workbench.commands.pyfunc"
 CHAMPION = "champion"
@@ -36,10 +34,10 @@ _REFUSED = str.maketrans(dict.fromkeys("/:.%\"'", "-"))
 class ModelClient:
     """Writes, replaces and registers logged models."""
 
-    def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
+    def __init__(self, mlflow: Any, client: Any, artifacts: Artifacts) -> None:
         self._mlflow = mlflow
         self._client = client
-        self._store = store
+        self._artifacts = artifacts
 
     def digest(self, directory: TrialDirectory) -> str | None:
         """Identifies the model that a trial kept; None without one that can be loaded alone."""
@@ -52,8 +50,7 @@ class ModelClient:
 
     def is_there(self, run: Run, model_id: str) -> bool:
         """Whether MLflow has a model, which nobody has deleted, and its files."""
-        study = self._store.folder_of(run.artifacts).parents[1]
-        if not (study / "models" / model_id / "artifacts" / "MLmodel").is_file():
+        if not self._artifacts.has_model(run, model_id):
             return False
         try:
             self._client.get_logged_model(model_id)
@@ -74,7 +71,7 @@ class ModelClient:
         Returns:
             The id of the model.
         """
-        self.remove(run, experiment)
+        self.remove(experiment, run)
         description = json.loads(directory.weights_description.read_text())
         model = self._client.create_logged_model(
             experiment,
@@ -84,12 +81,13 @@ class ModelClient:
             tags={key: run.tags[key] for key in ("workbench.key", "workbench.role")},
             model_type=str(description["task"]["name"]),
         )
-        folder = self._folder(model)
-        folder.mkdir(parents=True, exist_ok=True)
-        _link(directory.weights, folder / WEIGHTS)
-        shutil.copyfile(directory.weights_description, folder / DESCRIPTION)
-        for file, content in self._texts(model, description, directory.weights).items():
-            (folder / file).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        texts = self._texts(model, description, directory.weights).items()
+        files: dict[str, Content] = {
+            WEIGHTS: directory.weights,
+            DESCRIPTION: directory.weights_description.read_bytes(),
+            **{file: json.dumps(content, indent=1).encode() for file, content in texts},
+        }
+        self._artifacts.put_model(model, files)
         entities = self._mlflow.entities
         step = int(description["epoch"])
         self._client.log_outputs(run.run_id, [entities.LoggedModelOutput(model.model_id, step)])
@@ -109,11 +107,15 @@ class ModelClient:
         self._client.finalize_logged_model(model.model_id, "READY")
         return str(model.model_id)
 
-    def remove(self, run: Run, experiment: str) -> None:
-        """Delete the models of a run, except registered ones, which people rely on."""
-        for model in self._of(run, experiment):
+    def remove(self, experiment: str, run: Run | None = None) -> None:
+        """Delete the models of an experiment or of one of its runs.
+
+        Except registered ones, which people rely on.
+        """
+        own = None if run is None else f"source_run_id = '{run.run_id}'"
+        for model in self._client.search_logged_models([experiment], own):
             if _VERSIONS not in model.tags:
-                shutil.rmtree(self._folder(model).parent, ignore_errors=True)
+                self._artifacts.remove_model(model)
                 self._client.delete_logged_model(model.model_id)
 
     def register(self, run_id: str, model_id: str, name: str, card: str, *, champion: bool) -> str:
@@ -142,14 +144,6 @@ class ModelClient:
         if champion:
             self._client.set_registered_model_alias(name, CHAMPION, version)
         return str(version)
-
-    def _of(self, run: Run, experiment: str) -> list[Any]:
-        return list(
-            self._client.search_logged_models([experiment], f"source_run_id = '{run.run_id}'")
-        )
-
-    def _folder(self, model: Any) -> Path:
-        return self._store.folder_of(model.artifact_location)
 
     def _texts(
         self, model: Any, description: Mapping[str, Any], weights: Path
@@ -199,14 +193,3 @@ class ModelClient:
                 "model_size_bytes": weights.stat().st_size,
             },
         }
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name, without its bytes a second time if possible.
-
-    The file of a trial is never changed in place: a new one replaces it.
-    """
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

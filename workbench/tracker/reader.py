@@ -5,27 +5,27 @@ Used by ``Tracker``. A report needs nothing except MLflow's store.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from workbench.messages import did_you_mean
 from workbench.record import STUDY_NAME, Role, State, experiment_of
-from workbench.record.files import sha256_of
 from workbench.tracker import stored_study, trial_artifacts, trial_run
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, PROTOCOL, PROTOCOL_2, STATE, WITHHELD
 from workbench.tracker.params import valid_name
-from workbench.tracker.store import Store, StoreError
+from workbench.tracker.store import StoreError
 from workbench.tracker.stored_run import Run
 from workbench.tracker.stored_study import SecondLook, StoredStudy
 from workbench.tracker.trial_artifacts import TrialArtifacts
 from workbench.tracker.trial_run import TrialRun
 
 PREDICTIONS = "predictions.parquet"
+_PLANS = ("protocol.json", "selection.json", "protocol-2.json")
 _SHOWN = ("per_class.csv", "mistakes.json", *(f"{name}.png" for name in trial_artifacts.PICTURES))
 
 
@@ -36,14 +36,14 @@ class UnknownStudy(LookupError):
 class Reading:
     """A study's runs, read from MLflow once, so that all results are of the same moment."""
 
-    def __init__(self, client: RunClient, store: Store, name: str) -> None:
+    def __init__(self, client: RunClient, uri: str, name: str) -> None:
         """Read all runs.
 
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        self._client, self._store, self._name = client, store, name
-        self._experiment_id = _experiment(client, store, name)
+        self._client, self._uri, self._name = client, uri, name
+        self._experiment_id = _experiment(client, uri, name)
         self._runs = client.read(self._experiment_id, name)
 
     def study(self) -> StoredStudy:
@@ -59,18 +59,20 @@ class Reading:
         parents = {roles[run.tags[KEY]]: run for run in all_parents if not run.deleted}
         if all_parents and not parents:
             raise UnknownStudy(
-                f"The study {name} was deleted in MLflow at {self._store.uri}. `workbench sync"
+                f"The study {name} was deleted in MLflow at {self._uri}. `workbench sync"
                 f" {name}` restores it."
             )
         if not parents:
-            raise _unknown(client, self._store, name)
+            raise _unknown(client, self._uri, name)
         # A confirmation or a ``try`` describes the study too, if its search has no run here.
         main = parents.get("search") or next(iter(parents.values()))
-        described = client.file(main, "study/study.json")
-        content = _json(described, name) or {}
+        files = client.artifacts.read(main, _of_parent("study.json", "environment.json"))
+        content = self._json(main, "study/study.json", files) or {}
         if content and content.get("name") != name:
-            raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
-        environment = _json(client.file(main, "study/environment.json"), name) or {}
+            raise self._damaged(
+                main, "study/study.json", f"it describes the study {content.get('name')!r}"
+            )
+        environment = self._json(main, "study/environment.json", files) or {}
         try:
             study = stored_study.read(
                 content,
@@ -81,33 +83,35 @@ class Reading:
                 parents={role: run.run_id for role, run in parents.items()},
                 parent_run_id=main.run_id,
                 experiment_id=self._experiment_id,
-                tracking_uri=self._store.uri,
+                tracking_uri=self._uri,
             )
         except (AttributeError, ValueError) as error:
             # Valid JSON with values of other types: somebody edited the artifact.
-            raise _damaged(described, name, error) from error
+            raise self._damaged(main, "study/study.json", error) from error
         confirmation = parents.get("confirmation")
         if confirmation is None:
             return study
-        protocol = client.file(confirmation, "study/protocol.json")
-        file = _content(client.file(confirmation, "study/study.yaml"))
+        files = client.artifacts.read(confirmation, _of_parent(*_PLANS, "study.yaml"))
+        first, chosen, second = (
+            self._json(confirmation, path, files) for path in _of_parent(*_PLANS)
+        )
+        digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+        file = files.get("study/study.yaml")
         return replace(
             study,
-            protocol=_json(protocol, name),
-            selection=_json(client.file(confirmation, "study/selection.json"), name),
-            protocol_sha256=sha256_of(protocol) if protocol.exists() else None,
+            protocol=first,
+            selection=chosen,
+            protocol_sha256=digests.get("study/protocol.json"),
             protocol_logged=confirmation.tags.get(PROTOCOL),
-            second_look=self._second_look(confirmation),
+            second_look=None
+            if second is None
+            else SecondLook(
+                protocol=second,
+                sha256=digests["study/protocol-2.json"],
+                logged=confirmation.tags.get(PROTOCOL_2),
+            ),
             confirmed_file=None if file is None else file.decode(errors="replace"),
         )
-
-    def _second_look(self, confirmation: Run) -> SecondLook | None:
-        path = self._client.file(confirmation, "study/protocol-2.json")
-        content = _json(path, self._name)
-        if content is None:
-            return None
-        logged = confirmation.tags.get(PROTOCOL_2)
-        return SecondLook(protocol=content, sha256=sha256_of(path), logged=logged)
 
     def trials(self) -> tuple[TrialRun, ...]:
         """Every trial, by role, group and number.
@@ -185,8 +189,7 @@ class Reading:
         import pyarrow
         import pyarrow.parquet
 
-        path = self._client.file(run, PREDICTIONS)
-        content = _content(path)
+        content = self._client.artifacts.read(run, [PREDICTIONS]).get(PREDICTIONS)
         if content is None:
             return {}
         try:
@@ -195,7 +198,7 @@ class Reading:
             found: dict[str, list[float]] = file.read(columns=names).to_pydict()
             return found
         except (pyarrow.ArrowException, OSError) as error:
-            raise _damaged(path, self._name, error) from error
+            raise self._damaged(run, PREDICTIONS, error) from error
 
     def artifacts(self, run_ids: Collection[str]) -> dict[str, TrialArtifacts]:
         """What the artifacts of some runs say about their mistakes on validation data, by run id.
@@ -207,12 +210,11 @@ class Reading:
         for run in self._of_trials():
             if run.run_id not in run_ids:
                 continue
-            paths = {name: self._client.file(run, name) for name in _SHOWN}
-            files = {name: c for name, path in paths.items() if (c := _content(path)) is not None}
+            files = self._client.artifacts.read(run, _SHOWN)
             try:
                 by_run[run.run_id] = trial_artifacts.read(files)
             except (ValueError, TypeError) as error:
-                raise _damaged(paths["mistakes.json"], self._name, error) from error
+                raise self._damaged(run, "mistakes.json", error) from error
         return by_run
 
     def histories(
@@ -236,8 +238,32 @@ class Reading:
                     ]
         return curves
 
+    def _json(self, run: Run, name: str, files: Mapping[str, bytes]) -> dict[str, Any] | None:
+        """The content of one of the artifacts that were read; None where it does not exist."""
+        if name not in files:
+            return None
+        try:
+            parsed = json.loads(files[name])
+        except ValueError as error:
+            raise self._damaged(run, name, error) from error
+        if not isinstance(parsed, dict):
+            reason = f"it contains {str(parsed)[:50]} instead of a JSON object"
+            raise self._damaged(run, name, reason)
+        return parsed
+
+    def _damaged(self, run: Run, name: str, reason: object) -> StoreError:
+        return StoreError(
+            f"{self._client.artifacts.place(run, name)}, an artifact in MLflow, is damaged: "
+            f"{reason}. Delete the file and run `workbench sync {self._name}` to restore it from "
+            "the study's records."
+        )
+
     def _of_trials(self) -> list[Run]:
         return [run for run in self._runs if PARENT in run.tags and not run.deleted]
+
+
+def _of_parent(*names: str) -> list[str]:
+    return [f"study/{name}" for name in names]
 
 
 def _trial(run: Run, study: str) -> TrialRun:
@@ -255,47 +281,17 @@ def _trial(run: Run, study: str) -> TrialRun:
         ) from error
 
 
-def _json(path: Path, study: str) -> dict[str, Any] | None:
-    """The content of an artifact; None where it does not exist."""
-    content = _content(path)
-    if content is None:
-        return None
-    try:
-        parsed = json.loads(content)
-    except ValueError as error:
-        raise _damaged(path, study, error) from error
-    if not isinstance(parsed, dict):
-        raise _damaged(path, study, f"it contains {str(parsed)[:50]} instead of a JSON object")
-    return parsed
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _damaged(path: Path, study: str, reason: object) -> StoreError:
-    return StoreError(
-        f"{path}, an artifact in MLflow, is damaged: {reason}. Delete the file and run"
-        f" `workbench sync {study}` to restore it from the study's records."
-    )
-
-
-def _experiment(client: RunClient, store: Store, name: str) -> str:
+def _experiment(client: RunClient, uri: str, name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is not a valid name of a study.")
     experiment_id = client.experiments().get(experiment_of(name))
     if experiment_id is None:
-        raise _unknown(client, store, name)
+        raise _unknown(client, uri, name)
     return experiment_id
 
 
-def _unknown(client: RunClient, store: Store, name: str) -> UnknownStudy:
+def _unknown(client: RunClient, uri: str, name: str) -> UnknownStudy:
     others = sorted(other for other in client.experiments() if other != name)
     hint = did_you_mean(name, others)
     studies = "" if hint else f". Its studies are: {', '.join(others) or 'none'}."
-    return UnknownStudy(f"MLflow at {store.uri} has no study {name!r}{hint or studies}")
+    return UnknownStudy(f"MLflow at {uri} has no study {name!r}{hint or studies}")

@@ -41,6 +41,10 @@ class StoreError(Exception):
     """The store cannot be used."""
 
 
+class Unreachable(StoreError):
+    """The store does not answer now. Trials need none: what is not sent now is sent later."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Store:
     """A store that can be opened.
@@ -65,15 +69,19 @@ class Store:
         """The same of the file to open."""
         return uri_of(self.database)
 
-    def artifacts(self, study: str) -> Path:
-        """Folder of a study's artifacts.
+    def relocate(self) -> None:
+        """See ``relocate``."""
+        relocate(self.database, self.home)
+
+    def location(self, study: str) -> str:
+        """URI of the folder of a study's artifacts.
 
         Raises:
             StoreError: The name is not valid.
         """
         if not STUDY_NAME.fullmatch(study):
             raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
-        return self.home / "mlruns" / "artifacts" / study
+        return (self.home / "mlruns" / "artifacts" / study).as_uri()
 
     def folder_of(self, uri: str) -> Path:
         """Folder of a run's artifacts in this home, by the URI that MLflow keeps of it.
@@ -257,11 +265,16 @@ def _unopened(database: Path, error: sqlite3.Error) -> StoreError:
     return StoreError(text)
 
 
-def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
+def serve(home: Path, port: int, shared: str | None = None) -> tuple[list[str], dict[str, str]]:
     """The command that starts MLflow's web interface, and what it adds to the environment.
 
     Only this machine reaches it, under no other host's name. It runs no jobs, and takes no files
     for a folder of its own: runs' artifacts are read from where they lie. Nobody has to log in.
+
+    Args:
+        home: The folder that holds ``mlruns``.
+        port: On 127.0.0.1.
+        shared: Tracking URI of a database that is shown instead of the home's own.
 
     Raises:
         StoreError: The store cannot be opened.
@@ -269,13 +282,13 @@ def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
     home = home.resolve()
     root = home / "mlruns"
     database = root / "mlflow.db"
-    if database.exists():
+    if shared is None and database.exists():
         if not os.access(root, os.W_OK):
             database = _copy(database)
         relocate(database, home)
+    uri = shared or uri_of(database)
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", uri_of(database), "--registry-store-uri", uri_of(database)),
         *("--no-serve-artifacts", "--default-artifact-root", (root / "artifacts").as_uri()),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"),
@@ -283,6 +296,9 @@ def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
         *("--uvicorn-opts", "--log-level warning"),
     ]
     environment = {
+        # Not in the command, which every user of the machine can read: it may contain a password.
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_REGISTRY_STORE_URI": uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
@@ -293,13 +309,13 @@ def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
     return command, environment
 
 
-def page(port: int, experiment_id: str | None = None) -> str:
-    """Address of all studies, or of one's table of runs with the columns that matter.
+def page(server: str, experiment_id: str | None = None) -> str:
+    """Address of all studies on a server, or of one's table of runs with the columns that matter.
 
     Without the kind of workflow MLflow opens its pages for language models.
     """
     query = "workflowType=machine_learning"
     if experiment_id is None:
-        return f"http://127.0.0.1:{port}/#/experiments?{query}"
+        return f"{server}/#/experiments?{query}"
     query += f"&viewStateShareKey={VIEW}"
-    return f"http://127.0.0.1:{port}/#/experiments/{experiment_id}/runs?{query}"
+    return f"{server}/#/experiments/{experiment_id}/runs?{query}"

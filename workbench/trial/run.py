@@ -37,7 +37,7 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError, writing
 from workbench.tasks import Task
-from workbench.trial import artifacts, best_epoch, code, evaluation, failures, kept
+from workbench.trial import artifacts, best_epoch, code, evaluation, failures, saved_weights
 from workbench.trial.best_epoch import Chosen, Trainer
 from workbench.trial.evaluation import Tested
 from workbench.trial.trainers import trainer_of
@@ -193,7 +193,7 @@ class _Attempt:
 
     def _write_weights(self) -> None:
         if self.chosen is not None and self.data is not None and self.preparation is not None:
-            kept.write_weights(
+            saved_weights.write_weights(
                 self.directory,
                 self.spec,
                 self.chosen.weights,

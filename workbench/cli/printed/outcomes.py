@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from workbench.cli.printed.layout import number, print_heading, print_line, table_of
-from workbench.record import experiment_of
 from workbench.verdict.wording.numbers import counted, duration
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def outcome(
         print_line(console, "fix the cause, then rerun with --retry-failed", "dim")
     # After a signal the next step is to resume, which the sentence above says.
     if outcome.signal is None and last:
-        _next(console, outcome, confirm=outcome.usable and not outcome.confirmed)
+        _next(console, outcome)
 
 
 def _searched(outcome: Outcome, smoke: bool) -> str:
@@ -87,7 +86,7 @@ def confirmed(
     if outcome.finished and outcome.verdict is not None:
         print_heading(console, outcome.verdict.heading, outcome.verdict.headline)
     if outcome.finished and last:
-        _next(console, outcome, confirm=False)
+        _next(console, outcome)
 
 
 def _confirmed(outcome: Outcome) -> str:
@@ -149,16 +148,12 @@ def _warnings(console: Console, outcome: Outcome) -> None:
         print_line(console, f"{unsent}; once it can be reached: {command}", "yellow")
 
 
-def _next(console: Console, outcome: Outcome, *, confirm: bool) -> None:
+def _next(console: Console, outcome: Outcome) -> None:
     """The report's path, or which command comes next."""
     if outcome.report is not None:
         print_line(console, f"report: {outcome.report}")
-    steps = [*(["confirm"] if confirm else []), *(["report"] if outcome.report is None else [])]
-    if steps:
-        # The studies of a file with ``across`` go on together.
-        name = experiment_of(outcome.study)
-        commands = ", or ".join(f"workbench {step} {name}" for step in steps)
-        print_line(console, f"next: {commands}", "dim")
+    if outcome.next_commands:
+        print_line(console, f"next: {', or '.join(outcome.next_commands)}", "dim")
 
 
 def report(console: Console, written: Written, *, quiet: bool = False) -> None:

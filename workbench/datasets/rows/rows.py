@@ -100,7 +100,8 @@ class Rows:
             )
         positions = [p for p in range(len(self)) if p not in self.problems]
         if not positions:
-            raise ValueError(f"{self.path} has no usable rows: {'; '.join(left_out[:_SHOWN])}.")
+            reasons = f"usable rows: {'; '.join(left_out[:_SHOWN])}" if left_out else "rows"
+            raise ValueError(f"{self.path} has no {reasons}.")
         if not left_out:
             return self, ()
         return self.taken(positions), tuple(left_out)

@@ -237,6 +237,7 @@ class _Reader:
             cpus=block.cpus or (threads if isinstance(threads, int) else 1),
             gpus=block.gpus,
             memory=block.memory or 0,
+            stall_timeout=block.stall_timeout,
             device=str(device),
         )
 
@@ -295,10 +296,12 @@ class _Reader:
 
 
 def _in_its_block(flaw: Flaw) -> Flaw:
-    """The flaw of a key in the recipe; of one that stands in another block, with its place there.
+    """The flaw of a key in the recipe, with the block in which the key or its values belong.
 
     The recipe's keys are too many to be read through.
     """
+    if isinstance(flaw.found, list) and len(flaw.loc) == 1:
+        return replace(flaw, expected=f"{flaw.expected}; several values belong in compare or tune")
     blocks: dict[str, type[Block]] = {
         "search": Search,
         "objective": ObjectiveKnobs,

@@ -323,6 +323,11 @@ class ResourceKnobs(Block):
         le=1,
     )
     memory: Bytes = knob(None, "Memory, such as `8GB`; by default it does not count.")
+    stall_timeout: Duration = knob(
+        None,
+        "Seconds, or `90s`, `30m`, `2h`: a worker that has not reported an epoch for so long is "
+        "killed, and its trial tried again, three times in all; by default never.",
+    )
 
 
 class Cited(Block):

@@ -19,14 +19,14 @@ from workbench.commands.predictions import Predictions, table
 from workbench.datasets.preparation import Preparation
 from workbench.datasets.samples import Data, Part
 from workbench.datasets.unlabelled import New, labels_of, read_unlabelled
-from workbench.engine import inference
+from workbench.engine import batches, inference
 from workbench.engine.devices import choose_device
 from workbench.record import Role
 from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
-from workbench.trial import kept
 from workbench.trial import run as trial_run
-from workbench.trial.kept import Description
+from workbench.trial import saved_weights
+from workbench.trial.saved_weights import Description
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch, Inputs
@@ -40,10 +40,10 @@ class Unusable(ValueError):
     """The trial, its weights or the data cannot be used; the message says which, and why."""
 
 
-class KeptModel(nn.Module):
+class SavedModel(nn.Module):
     """A fine-tuned model in evaluation mode, ready to predict.
 
-    As a module it takes batches as ``read`` prepares them, and returns outputs ``[N, O]``.
+    As a module it takes what ``read`` has prepared, or a batch of it; it returns ``[N, O]``.
 
     Attributes:
         name: ``STUDY/STRATEGY/NUMBER``, or with its role.
@@ -93,10 +93,16 @@ class KeptModel(nn.Module):
         self.to(self.device)
         self.eval()
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Outputs of a batch on ``device``."""
-        outputs: Tensor = self.network(batch)
+    def forward(self, batch: Batch | Inputs) -> Tensor:
+        """Outputs ``[B, O]`` on ``device``, of a batch or of all that ``read`` has prepared."""
+        if not isinstance(batch, Tensor | dict):
+            batch = batch[torch.arange(len(batch))]
+        outputs: Tensor = self.network(batches.to_device(batch, self.device))
         return outputs
+
+    def extra_repr(self) -> str:
+        """For ``print``."""
+        return f"{self.name} on {self.device}"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -174,19 +180,21 @@ def _targets(description: Description) -> Tensor | None:
     return torch.stack([mean - std, mean + std])
 
 
-def load_folder(folder: Path) -> KeptModel:
+def load_folder(folder: Path) -> SavedModel:
     """The model in a folder of MLflow's or of ``workbench export``.
 
     Raises:
-        Unusable: The folder has no model; or see ``KeptModel``.
+        Unusable: The folder has no model; or see ``SavedModel``.
     """
     with explained():
         if not (folder / DESCRIPTION).is_file():
             raise Unusable(
                 f"{folder} has no {DESCRIPTION}: it holds no model of `workbench export`."
             )
-        description = kept.read_description(folder / DESCRIPTION)
-        weights: Mapping[str, Tensor] = kept.read_checked(folder / WEIGHTS, folder / DESCRIPTION)
+        description = saved_weights.read_description(folder / DESCRIPTION)
+        weights: Mapping[str, Tensor] = saved_weights.read_checked(
+            folder / WEIGHTS, folder / DESCRIPTION
+        )
     role = "" if description.role == Role.SEARCH else f"{description.role}/"
     name = f"{description.study}/{role}{description.trial}"
     description = _in_folder(description, folder.absolute())
@@ -196,7 +204,7 @@ def load_folder(folder: Path) -> KeptModel:
         with explained():
             # In a file tensors may have the names of older versions, which transformers translates.
             weights = transformers_models.pretrained(source="hub", model=backbone["name"]).tensors
-    return KeptModel(name, description, weights)
+    return SavedModel(name, description, weights)
 
 
 def _in_folder(description: Description, folder: Path) -> Description:

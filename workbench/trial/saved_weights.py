@@ -50,7 +50,7 @@ class Description:
         sha256: Of the file with the weights.
     """
 
-    format: str
+    format: str = "safetensors: the state dict of the whole model"
     study: str
     trial: str
     role: str
@@ -109,7 +109,6 @@ def describe(
     shipped = entry is not None and entry.options is not None and not entry.hub
     own_task = usercode.is_reference(plan.task["name"])
     return Description(
-        format="safetensors: the state dict of the whole model",
         study=spec.study,
         trial=spec.name,
         role=str(spec.role),

@@ -1,0 +1,200 @@
+"""Where runs go, and what is said and left out when a shared store cannot be used."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.support import mlflow_home as made
+from tests.support.commands import call
+from workbench import record
+from workbench.record import State
+from workbench.tracker import Tracker, location
+from workbench.tracker.mirror import Mirror
+from workbench.tracker.store import StoreError, Unreachable
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shared store sets for MLflow is gone after the test."""
+    for name in (location.VARIABLE, "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+def place(home: Path, study: str | None = None) -> str | None:
+    store = location.shared(home, study)
+    return None if store is None else store.uri
+
+
+def test_the_first_address_that_is_given_counts(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = record.study_directory(home, "digits")
+    study.mkdir(parents=True)
+    assert place(home, "digits") is None
+    (study / "study.json").write_text('{"tracking_uri": "http://before.org"}')
+    assert (place(home, "digits"), place(home), place(home, "other")) == (
+        "http://before.org",
+        None,
+        None,
+    )
+    cell = study.with_name("wines@one")
+    study.rename(cell)
+    assert place(home, "wines") == "http://before.org"
+    (home / "mlruns" / "workbench.toml").write_text('tracking_uri = "http://home.org"')
+    assert place(home, "wines") == "http://home.org"
+    monkeypatch.setenv(location.VARIABLE, "http://environment.org")
+    assert place(home, "wines") == "http://environment.org"
+
+
+def test_the_homes_own_store_is_not_a_shared_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home)
+    for uri in ("sqlite:///mlruns/mlflow.db", f"sqlite:///{home}/mlruns/mlflow.db"):
+        monkeypatch.setenv(location.VARIABLE, uri)
+        assert place(home) is None
+    monkeypatch.setenv(location.VARIABLE, "sqlite:///other.db")
+    assert place(home) == f"sqlite:///{home}/other.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("tracking_uri", "workbench.toml cannot be read"), ("uri = 'x'", "uri is unknown or missing")],
+)
+def test_a_broken_file_of_settings_is_named(home: Path, text: str, said: str) -> None:
+    (home / "mlruns").mkdir()
+    (home / "mlruns" / "workbench.toml").write_text(text)
+    with pytest.raises(StoreError, match=said):
+        location.shared(home)
+
+
+@pytest.mark.parametrize("place", ["ftp://{}files.org/runs", "http://{}files.org:port"])
+def test_an_address_that_mlflow_cannot_write_to_is_refused_without_its_password(
+    home: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, place.format(f"me:{SECRET}@") + f"?key={SECRET}")
+    with pytest.raises(StoreError, match=f"{place.format('')} is no address") as caught:
+        location.shared(home)
+    assert SECRET not in str(caught.value)
+
+
+def test_an_option_names_the_store_for_its_command_alone(home: Path) -> None:
+    address = f"http://me:{SECRET}@127.0.0.1:9"
+    code, output, errors = call("ui", "--home", home, "--tracking-uri", address)
+    assert (code, output.strip().partition("/#/")[0]) == (0, "http://127.0.0.1:9")
+    assert SECRET not in output + errors
+    assert os.environ[location.VARIABLE] == ""
+    code, _, errors = call("report", "digits", "--home", home, "--tracking-uri", address)
+    assert code == 4 and "MLflow at http://127.0.0.1:9 cannot be reached now" in errors
+    assert SECRET not in errors
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that wants a password."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def served(server: HTTPServer) -> Iterator[str]:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://me:{SECRET}@127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_server_that_wants_a_password_is_an_error_and_not_an_outage(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(HTTPServer(("127.0.0.1", 0), Refusing)) as uri:
+        monkeypatch.setenv(location.VARIABLE, uri)
+        with pytest.raises(StoreError, match="MLFLOW_TRACKING_USERNAME") as caught:
+            made.parent_of(Tracker(home))
+    assert not isinstance(caught.value, Unreachable)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_server_that_hangs_delays_nobody_who_reports_a_change_and_the_end_by_seconds(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv(location.VARIABLE, f"http://me:{SECRET}@{address}")
+        tracker = Tracker(home)
+        mirror = Mirror(tracker, lambda: made.parent_of(tracker), interval_seconds=0.01)
+        with pytest.raises(Unreachable):
+            _ = mirror.parent
+        mirror.start()
+        for number in range(20):
+            directory = made.write(home, made.spec(number), ended=made.result(State.COMPLETE))
+            began = time.monotonic()
+            mirror.changed(directory)
+            assert time.monotonic() - began < 0.5
+        began = time.monotonic()
+        assert not mirror.drain()
+        assert not mirror.close()
+        # Two requests of a second each, on a busy machine.
+        assert time.monotonic() - began < 15
+        assert mirror.pending == 20
+    warnings = [line for line in caplog.messages if "cannot be updated" in line]
+    assert len(warnings) == 1 and f"http://{address}" in warnings[0]
+    assert SECRET not in caplog.text
+
+
+def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"postgresql+psycopg://me:{SECRET}@127.0.0.1:9/runs?password={SECRET}"
+    monkeypatch.setenv(location.VARIABLE, address)
+    began = time.monotonic()
+    with pytest.raises(
+        Unreachable, match=r"postgresql\+psycopg://127.0.0.1:9/runs cannot"
+    ) as caught:
+        Tracker(home).read_trials("digits")
+    assert SECRET not in str(caught.value)
+    assert time.monotonic() - began < 10
+
+
+def test_a_database_takes_the_runs_of_several_homes_with_the_files_in_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/common.db")
+    for name in ("first", "second"):
+        home = tmp_path / name
+        directory = made.write(
+            home, made.spec(study=name), ended=made.result(State.COMPLETE), weights=b"weights"
+        )
+        tracker = Tracker(home, name)
+        assert tracker.reconcile(record.study_directory(home, name)) == 1
+        assert tracker.reconcile(record.study_directory(home, name)) == 0
+        (trial,) = tracker.read_trials(name)
+        stored = home / "mlruns" / "artifacts" / name / trial.run_id / "artifacts"
+        assert (stored / "mistakes.png").read_bytes() == b"picture"
+        assert trial.key == f"{name}/search/{directory.path.parent.name}/007"
+        assert not (home / "mlruns" / "mlflow.db").exists()
+    assert {*Tracker(home)._client.experiments()} == {"first", "second"}

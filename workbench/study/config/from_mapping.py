@@ -1,0 +1,71 @@
+"""Writes the study file of a study that was given as a dictionary; used by the Python interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench import record
+from workbench.messages import listed
+from workbench.record.files import replacing
+from workbench.study.config import document, load_all
+from workbench.study.config.document import StudyFileError
+
+_WRITTEN = "# Written by workbench.Study."
+
+
+def write(
+    content: Mapping[str, Any], question: str, overrides: Sequence[str], overwrite: bool
+) -> tuple[Path, tuple[str, ...]]:
+    """Write ``NAME.yaml`` in the current directory, if the content is valid.
+
+    Args:
+        content: Of the file.
+        question: Its first lines.
+        overrides: ``key.path=value`` each, with which it must be valid.
+        overwrite: Replace a file that was written from other settings.
+
+    Returns:
+        The file, and the names of its studies.
+
+    Raises:
+        StudyFileError: Everything that is wrong with the content.
+        FileExistsError: The file was written by somebody else, or from other settings.
+        ValueError: The content has no valid name.
+    """
+    name = content.get("name")
+    if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
+        raise ValueError(
+            f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."
+        )
+    path = Path(f"{name}.yaml").absolute()
+    heading = "".join(f"# {line}\n" for line in question.splitlines())
+    text = f"{heading}{document.dump(content)}{_WRITTEN}\n"
+    before = path.read_text(encoding="utf-8") if path.exists() else text
+    if not before.rstrip().endswith(_WRITTEN):
+        raise FileExistsError(
+            f"{path} was not written from a dictionary and is kept. Read it with "
+            f"workbench.Study({path.name!r}), or give the study another name."
+        )
+    if before != text and not overwrite:
+        raise FileExistsError(
+            f"{path} was written from other settings: {listed(_differences(before, text))}. "
+            "Give the study another name, or replace the file with overwrite=True."
+        )
+    with replacing(path) as file:
+        file.write(text.encode())
+        file.flush()
+        # Before it takes the place of anything.
+        unchecked = Path(file.name)
+        try:
+            return path, tuple(config.name for config in load_all(unchecked, overrides))
+        except StudyFileError as error:
+            raise error.called(str(unchecked), name) from None
+
+
+def _differences(before: str, text: str) -> list[str]:
+    """The keys whose values differ between two study files."""
+    old, new = document.parse_value(before), document.parse_value(text)
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return keys or ["question or comments"]

@@ -1,0 +1,230 @@
+"""Where the runs of a home are: in the home's own store, or in one that a lab shares.
+
+The first that is given counts: the variable ``MLFLOW_TRACKING_URI``, which ``--tracking-uri`` sets;
+``tracking_uri`` in ``mlruns/workbench.toml``; what the study used before; else the home's own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from workbench.record import STUDY_NAME, experiment_of
+from workbench.tracker.store import StoreError, Unreachable, uri_of
+from workbench.tracker.stored_run import Run
+
+VARIABLE = "MLFLOW_TRACKING_URI"
+SETTINGS = "workbench.toml"
+_SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
+# A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    # What it would print of every run and every file.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedStore:
+    """A tracking server, or a database that several homes write to.
+
+    Attributes:
+        home: The folder that holds ``mlruns``, absolute.
+        opened: MLflow's tracking URI; of a database perhaps with user and password.
+    """
+
+    home: Path
+    opened: str
+    read_only: bool = False
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI as it may be shown."""
+        return shown(self.opened)
+
+    @property
+    def served(self) -> bool:
+        """Whether it is a server, with pages."""
+        return self.opened.startswith("http")
+
+    def location(self, study: str) -> str | None:
+        """Where the artifacts of a study go; None: where the server says.
+
+        Of a database, which holds no files, below the home.
+        """
+        if not STUDY_NAME.fullmatch(study):
+            raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
+        folder = self.home / "mlruns" / "artifacts" / study
+        return None if self.served else folder.as_uri()
+
+    def knock(self) -> None:
+        """Look whether a database's machine answers: MLflow would try for minutes.
+
+        Raises:
+            Unreachable: It does not.
+        """
+        parts = urlsplit(self.opened)
+        if self.served or not (parts.hostname and parts.port):
+            return
+        try:
+            socket.create_connection((parts.hostname, parts.port), timeout=4).close()
+        except OSError as error:
+            raise self.problem(error, str(error)) from None
+
+    def relocate(self) -> None:
+        """Nothing: what the store names is there for all homes."""
+
+    def taken(self, study: str, run: Run) -> StoreError:
+        """Why a study cannot be written: the store has another one of its name."""
+        return StoreError(
+            f"MLflow at {self.uri} has another study {study}, of another home or with records that "
+            f"were deleted (the run {run.run_id} of {run.tags.get('mlflow.user', 'somebody')}). "
+            f"Give this study another name; or, if nobody needs the other one, delete its "
+            f"experiment {experiment_of(study)} in MLflow."
+        )
+
+    def problem(self, error: Any, cause: str) -> StoreError:
+        """An error of MLflow's client, in words.
+
+        Args:
+            error: MLflow's, or that of the library which it sends requests with.
+            cause: Its first line.
+        """
+        # Errors of the connection itself have no status.
+        status = int(getattr(error, "get_http_status_code", lambda: 500)())
+        said = without_credentials(cause, self.opened)
+        if status >= 500 or status == 429:
+            # Of a connection, the system's own words, without the layers that passed them on.
+            below = error
+            while below.__cause__ or below.__context__:
+                below = below.__cause__ or below.__context__
+            said = str(below) if isinstance(below, OSError) else said
+            return Unreachable(f"MLflow at {self.uri} cannot be reached now: {said}")
+        hint = (
+            " User and password come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+            if status in (401, 403)
+            else ""
+        )
+        return StoreError(f"MLflow at {self.uri} refuses: {said}.{hint}")
+
+
+def shared(home: Path, study: str | None = None) -> SharedStore | None:
+    """The store that a home or one of its studies shares; None for the home's own.
+
+    Args:
+        home: The folder that holds ``mlruns``.
+        study: Its name, or that of a file with ``across``.
+
+    Raises:
+        StoreError: The address, or the file that names it, cannot be used.
+    """
+    home = home.resolve()
+    uri = os.environ.get(VARIABLE) or _of_home(home) or _of_study(home, study)
+    own = home / "mlruns" / "mlflow.db"
+    path = uri.removeprefix("sqlite:///") if uri and uri.startswith("sqlite:///") else None
+    if not uri or (path is not None and Path(path).resolve() == own):
+        return None
+    if not _is_address(uri):
+        raise StoreError(
+            f"{shown(uri)} is no address that runs can be written to; expected a server "
+            f"(https://...) or a database (postgresql+psycopg://...). It comes from {VARIABLE} or "
+            f"{home / 'mlruns' / SETTINGS}."
+        )
+    limit_waiting()
+    if path is not None:
+        # MLflow would look for a relative path from wherever it runs.
+        uri = uri_of(Path(path).resolve())
+    elif uri.startswith("http"):
+        uri = _logged_in(uri)
+    return SharedStore(home=home, opened=uri)
+
+
+def _is_address(uri: str) -> bool:
+    parts = urlsplit(uri)
+    try:
+        _ = parts.port
+    except ValueError:  # no number
+        return False
+    return parts.scheme.partition("+")[0] in _SCHEMES
+
+
+def _logged_in(uri: str) -> str:
+    """A server's address without user and password, which MLflow then finds in the environment.
+
+    In an address they would be in its messages.
+    """
+    parts = urlsplit(uri)
+    if parts.username:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def limit_waiting() -> None:
+    """Short waits for a server, unless the user has set others."""
+    for variable, value in _DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    # It warns of every new attempt.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+def used_before(study_directory: Path) -> str | None:
+    """The shared store that a study's last command wrote to; None for the home's own."""
+    try:
+        uri = json.loads((study_directory / "study.json").read_bytes()).get("tracking_uri")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return uri if isinstance(uri, str) else None
+
+
+def shown(uri: str) -> str:
+    """An address without user, password and options, which may hold one."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri.partition("?")[0]
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def without_credentials(text: str, uri: str) -> str:
+    """A text of somebody else's, for example an error, without what ``shown`` leaves out."""
+    parts = urlsplit(uri)
+    text = text.replace(uri, shown(uri))
+    if parts.netloc:
+        text = text.replace(parts.netloc, urlsplit(shown(uri)).netloc)
+    for secret in filter(None, (parts.password, parts.query)):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _of_home(home: Path) -> str | None:
+    path = home / "mlruns" / SETTINGS
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}.") from error
+    uri = content.pop("tracking_uri", None)
+    if content or not isinstance(uri, str):
+        raise StoreError(
+            f"{path}: {', '.join(content) or 'tracking_uri'} is unknown or missing; expected one "
+            'line: tracking_uri = "https://..."'
+        )
+    return uri
+
+
+def _of_study(home: Path, study: str | None) -> str | None:
+    if study is None or not STUDY_NAME.fullmatch(study):
+        return None
+    studies = home / "mlruns" / "studies"
+    known = map(used_before, (studies / study, *sorted(studies.glob(f"{study}@*"))))
+    return next(filter(None, known), None)
