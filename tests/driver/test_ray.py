@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -65,11 +64,11 @@ def crew(cluster: object, home: Path) -> Iterator[Callable[[int | None], RayWork
         yield make
 
 
-def not_shared(home: Path) -> None:
+def not_shared(workers: RayWorkers) -> RayWorkers:
     """Let nodes read something else than this driver wrote: then the home is another one."""
-    token = home / "mlruns" / "workers" / f"cluster-{os.getpid()}.token"
-    token.parent.mkdir(parents=True, exist_ok=True)
-    token.write_text("of another home")
+    workers._token.parent.mkdir(parents=True, exist_ok=True)
+    workers._token.write_text("of another home")
+    return workers
 
 
 def workers_of(home: Path) -> list[psutil.Process]:
@@ -112,12 +111,12 @@ def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_
     )
     other = tmp_path / "other"
     other.mkdir()
-    not_shared(home)
-    one = crew(1)  # Suggestions depend on the order in which trials end.
+    # One worker: suggestions depend on the order in which trials end.
+    one = not_shared(crew(1))
     searched = search(file, home, one)
     one.close()
-    not_shared(home)
-    confirm_study(file, [], home, crew(2), Unseen(), agree=lambda offer: True)
+    two = not_shared(crew(2))
+    confirm_study(file, [], home, two, Unseen(), agree=lambda offer: True)
     here = search(file, other, InlineWorkers())
     confirm_study(file, [], other, InlineWorkers(), Unseen(), agree=lambda offer: True)
     assert searched == here

@@ -46,6 +46,8 @@ def test_workers_are_assigned_to_the_gpus_that_are_visible(
         (given(), 2),
         (given(gpus=0.5), 4),
         (given(gpus=0.3), 6),
+        (given(gpus=0.7), 2),
+        (given(gpus=0.4), 4),
         (given(device="cpu"), 8),
         (given(device="cpu", cpus=3), 2),
         (given(device="cpu", cpus=99), 1),
@@ -74,7 +76,7 @@ def test_each_process_sees_one_gpu_and_a_new_one_takes_the_place_of_one_that_end
         found = []
         for worker in crew._pool:
             # The kernel shows no variables for an instant after the start of a process.
-            while not (variables := psutil.Process(worker.process.pid).environ()):
+            while not (variables := psutil.Process(worker.pid).environ()):
                 time.sleep(0.01)
             found.append(variables["CUDA_VISIBLE_DEVICES"])
         return found

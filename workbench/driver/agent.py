@@ -44,6 +44,7 @@ class Agent:
     def __init__(self) -> None:
         self._process: Process | None = None
         self._home: Path | None = None
+        self._last: Path | None = None
         self._changes: transfer.Changes | None = None
         self._failure: str | None = None
 
@@ -75,16 +76,17 @@ class Agent:
         """
         assert self._home is not None and self._process is not None
         try:
-            # What earlier trials have left would fill the disk.
-            shutil.rmtree(self._home / "mlruns" / "studies", ignore_errors=True)
+            if self._last is not None:  # Records of earlier trials would fill the disk.
+                shutil.rmtree(self._last, ignore_errors=True)
+            self._last = self._home / directory
             transfer.write(self._home, files)
         except OSError as error:
             # Ends ``receive``, which says why.
             self._failure = f"{socket.gethostname()}: {error}"
             self._process.signal_end()
             return
-        self._changes = transfer.Changes(self._home, self._home / directory)
-        self._process.send({"run": str(self._home / directory)})
+        self._changes = transfer.Changes(self._home, self._last)
+        self._process.send({"run": str(self._last)})
 
     def send(self, message: Message) -> None:
         """Pass a message on to the worker."""

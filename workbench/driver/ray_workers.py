@@ -23,7 +23,7 @@ from workbench import __version__
 from workbench.driver import transfer
 from workbench.driver.agent import Agent, Node
 from workbench.driver.process import WorkerEnded
-from workbench.driver.resources import Resources
+from workbench.driver.resources import Resources, workers_on_one
 from workbench.driver.worker import Message
 from workbench.driver.workers import POLL_SECONDS, ClusterError, WorkerPool
 from workbench.record import TrialDirectory
@@ -92,8 +92,9 @@ class RayWorkers(WorkerPool["RayWorker"]):
     def __init__(self, count: int | None, logs: Path) -> None:
         super().__init__()
         self._given = count
-        self._logs = logs
         self._secret = secrets.token_hex()
+        # Named by the secret: that of a driver that was killed may still be there.
+        self._token = logs / f"cluster-{self._secret[:16]}.token"
         self._warned = time.monotonic()
 
     def count(self, resources: Resources) -> int:
@@ -106,10 +107,7 @@ class RayWorkers(WorkerPool["RayWorker"]):
             return self._given
         needs = _needs(resources)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        room = sum(
-            min(int(node.get(name, 0) / amount + 1e-9) for name, amount in needs.items())
-            for node in nodes
-        )
+        room = sum(min(_room(node, *need) for need in needs.items()) for node in nodes)
         if not room:
             wanted = ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
             raise ClusterError(
@@ -122,10 +120,9 @@ class RayWorkers(WorkerPool["RayWorker"]):
         """Nothing to do: Ray ends the agents when the driver has ended."""
 
     def _add(self) -> RayWorker:
-        token = self._logs / f"cluster-{os.getpid()}.token"
-        if not token.exists():
-            token.parent.mkdir(parents=True, exist_ok=True)
-            token.write_text(self._secret)
+        if not self._token.exists():
+            self._token.parent.mkdir(parents=True, exist_ok=True)
+            self._token.write_text(self._secret)
         needs = _needs(self._resources)
         agent = ray.remote(
             num_cpus=needs["CPU"],
@@ -136,7 +133,7 @@ class RayWorkers(WorkerPool["RayWorker"]):
             concurrency_groups={"receive": 1},
         )(Agent)
         environment = {name: os.environ[name] for name in _FOLDERS if name in os.environ}
-        return RayWorker(agent.remote(), token, self._secret, environment)
+        return RayWorker(agent.remote(), self._token, self._secret, environment)
 
     def _wait(self, workers: Sequence[RayWorker]) -> Sequence[RayWorker]:
         waited = {worker.awaited: worker for worker in workers}
@@ -156,7 +153,14 @@ class RayWorkers(WorkerPool["RayWorker"]):
     def close(self) -> None:
         """Kill the workers."""
         super().close()
-        (self._logs / f"cluster-{os.getpid()}.token").unlink(missing_ok=True)
+        self._token.unlink(missing_ok=True)
+
+
+def _room(node: Mapping[str, float], name: str, amount: float) -> int:
+    """How many workers a node has room for, by one of its resources."""
+    if name == "GPU":
+        return int(node.get(name, 0)) * workers_on_one(amount)
+    return int(node.get(name, 0) / amount + 1e-9)
 
 
 def _needs(resources: Resources) -> dict[str, float]:
@@ -185,6 +189,7 @@ class RayWorker:
         self.since = time.monotonic()
         self.ready = False
         self._shared = True
+        self._sent: transfer.Sent = {}
         self._agent = agent
         self.awaited = agent.start.remote(token, secret, environment)
 
@@ -194,7 +199,9 @@ class RayWorker:
         if self._shared:
             self.send({"run": str(directory.path)})
             return
-        self._agent.run.remote(*transfer.needed(directory))
+        # Else it would seem parked while it trains: the node deletes only its own copy.
+        directory.reopen()
+        self._agent.run.remote(*transfer.needed(directory, self._sent))
 
     def send(self, message: Message) -> None:
         """Send a message; Ray keeps the order."""

@@ -52,13 +52,18 @@ def gpu_ids(resources: Resources) -> list[str]:
     return [str(number) for number in range(torch.cuda.device_count())]
 
 
+def workers_on_one(share: float) -> int:
+    """How many workers share one GPU, if each takes this share of it."""
+    return int(1 / share + 1e-9)
+
+
 def local_count(resources: Resources) -> int:
     """How many workers this machine has room for: by GPUs where trials use them, else by cores."""
     import psutil
 
     room = [environment.cores() // resources.cpus]
     if gpus := gpu_ids(resources):
-        room = [int(len(gpus) / resources.gpu_share + 1e-9)]
+        room = [len(gpus) * workers_on_one(resources.gpu_share)]
     if resources.memory:
         room.append(psutil.virtual_memory().total // resources.memory)
     return max(1, min(room))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -115,6 +115,7 @@ class WorkerPool(ABC, Generic[W]):
     def __init__(self) -> None:
         self._pool: list[W] = []
         self._resources = Resources()
+        self._limit: int | None = None
         # A trial for which no worker is ready yet.
         self._held: TrialDirectory | None = None
 
@@ -138,9 +139,9 @@ class WorkerPool(ABC, Generic[W]):
         """Start workers for so many trials: they need seconds to load their libraries."""
         if resources != self._resources:
             self.close()
-            self._resources = resources
+            self._resources, self._limit = resources, None
         # Without a trial nothing is counted: that may load torch.
-        while len(self._pool) < trials and len(self._pool) < self.count(resources):
+        while len(self._pool) < trials and len(self._pool) < self._most():
             self._pool.append(self._add())
 
     def run(self, driver: Driver) -> None:
@@ -181,7 +182,7 @@ class WorkerPool(ABC, Generic[W]):
             self._remove(worker)
         while True:
             free = next((w for w in self._pool if w.ready and w.directory is None), None)
-            if free is None and self._pool and len(self._pool) >= self.count(self._resources):
+            if free is None and self._pool and len(self._pool) >= self._most():
                 return True
             self._held = self._held or driver.next()
             if self._held is None:
@@ -194,6 +195,12 @@ class WorkerPool(ABC, Generic[W]):
                 self._pool.append(self._add())
             else:
                 return True
+
+    def _most(self) -> int:
+        # Once: a cluster that loses nodes has room again when others take their place.
+        if self._limit is None:
+            self._limit = self.count(self._resources)
+        return self._limit
 
     def _receive(self, driver: Driver, worker: W) -> None:
         directory = worker.directory
@@ -216,9 +223,12 @@ class WorkerPool(ABC, Generic[W]):
         limit = self._resources.stall_timeout
         if limit is None:
             return
-        for worker in [w for w in self._pool if w.directory is not None]:
-            if time.monotonic() - worker.since > limit:
-                self._lose(driver, worker, f"stalled: no report for {limit:g} s")
+        now = time.monotonic()
+        late = [w for w in self._pool if w.directory is not None and now - w.since > limit]
+        # A report may have come while the driver was busy with another worker's.
+        here = self._wait(late) if late else ()
+        for worker in [worker for worker in late if worker not in here]:
+            self._lose(driver, worker, f"stalled: no report for {limit:g} s")
 
     def _lose(self, driver: Driver, worker: W, reason: str) -> None:
         self._remove(worker)
@@ -250,7 +260,7 @@ class LocalWorkers(WorkerPool["LocalWorker"]):
     def kill(self) -> None:
         """Kill the processes and everything that they have started, without waiting."""
         for worker in self._pool:
-            worker.process.signal_end()
+            worker.signal_end()
 
     def _add(self) -> LocalWorker:
         taken = {worker.place for worker in self._pool}
@@ -260,30 +270,27 @@ class LocalWorkers(WorkerPool["LocalWorker"]):
             environment["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
         elif self._resources.gpus == 0:
             environment["CUDA_VISIBLE_DEVICES"] = ""
-        return LocalWorker(Process(self._logs, environment), place)
+        return LocalWorker(self._logs, environment, place)
 
     def _wait(self, workers: Sequence[LocalWorker]) -> Sequence[LocalWorker]:
-        ready = wait([worker.process.connection for worker in workers], timeout=POLL_SECONDS)
-        return [worker for worker in workers if worker.process.connection in ready]
+        ready = wait([worker.connection for worker in workers], timeout=POLL_SECONDS)
+        return [worker for worker in workers if worker.connection in ready]
 
 
-class LocalWorker:
+class LocalWorker(Process):
     """A process of this machine.
 
-    Args:
-        process: Its process.
+    Attributes:
         place: The lowest number that no other worker of the pool has; it decides the GPU.
     """
 
     ready = True
 
-    def __init__(self, process: Process, place: int) -> None:
-        self.process = process
+    def __init__(self, logs: Path, environment: Mapping[str, str], place: int) -> None:
+        super().__init__(logs, environment)
         self.place = place
         self.directory: TrialDirectory | None = None
         self.since = time.monotonic()
-        self.send, self.receive = process.send, process.receive
-        self.ended, self.kill = process.ended, process.kill
 
     def run(self, directory: TrialDirectory) -> None:
         """Let it run a trial."""
