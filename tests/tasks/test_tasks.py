@@ -553,4 +553,4 @@ def test_the_commands_of_the_page_parse() -> None:
     for line in block.splitlines():
         words = shlex.split(line.partition("#")[0].partition(">")[0])
         assert words[:2] == ["workbench", "predict"]
-        command.make_context("predict", words[2:])
+        command.make_context("predict", words[2:]).close()
