@@ -237,7 +237,7 @@ def test_every_option_in_the_catalogue_is_one_of_torchvisions() -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"flip": {}}, "no augmentation flip; there is random_horizontal_flip"),
+        ({"flip": {}}, "no augmentation flip; did you mean random_horizontal_flip"),
         ({"random_crop": {"sizes": 8}}, "no option sizes; its options are size, padding"),
         ({"random_crop": {}}, "random_crop cannot be built: .*size"),
         ({"random_horizontal_flip": {"p": 2.0}}, "flip cannot be built: .*interval"),
