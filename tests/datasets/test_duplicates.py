@@ -201,6 +201,47 @@ def test_a_drawn_split_without_copies_has_the_sizes_that_were_asked_for() -> Non
         assert sum(map(len, parts)) + split.dropped["train"] == 120
 
 
+def test_samples_that_a_seed_divides_are_the_same_whatever_is_dropped_after_the_division() -> None:
+    once = torch.rand(50, 5)
+    inputs = torch.cat([once, once, once[:40]])
+    samples = Samples(
+        kind="vector", inputs=inputs, targets=torch.arange(140) % 2, classes=("a", "b")
+    )
+    options = {"duplicates": "drop", "test": 20, "validation": 20}
+    of = splits.pool(samples, options, digest="")
+    drawn = [splits.draw(of, study_seed=1, seed=seed) for seed in range(6)]
+    test = drawn[0].test.tolist()
+    twins = {tuple(row) for row in inputs[test].tolist()}
+    divided = sum(tuple(row) not in twins for row in inputs.tolist())
+    expected = {
+        "parts": ["training", "validation"],
+        "of": divided,
+        "train_at_most": divided - 20,
+    }
+    assert [splits.redrawn(of, split) for split in drawn] == [expected] * 6
+    sizes = {len(split.train) for split in drawn}
+    assert len(sizes) > 1 and max(sizes) <= divided - 20
+    # The size is fixed where the option says so.
+    few = splits.pool(samples, {**options, "train_per_class": 2}, digest="")
+    split = splits.draw(few, study_seed=1, seed=0)
+    assert "train_at_most" not in splits.redrawn(few, split) and len(split.train) == 4
+
+
+def test_a_class_that_drop_empties_is_refused_with_the_option_to_blame() -> None:
+    # All of class b is one sample, 20 times: validation and test have it.
+    inputs, targets = torch.rand(60, 5), torch.arange(60) % 3 == 0
+    inputs[targets] = inputs[0].clone()
+    given = torch.tensor([TRAIN] * 40 + [VALIDATION] * 10 + [TEST] * 10)
+    samples = Samples(
+        kind="vector", inputs=inputs, targets=targets.long(), classes=("a", "b"), given=given
+    )
+    of = splits.pool(samples, {**splits.DEFAULTS, "duplicates": "drop"}, digest="")
+    with pytest.raises(
+        ValueError, match=r"Class b has no training .*duplicates: drop left out 14; rem"
+    ):
+        splits.draw(of, study_seed=1, seed=2)
+
+
 def test_a_part_of_copies_alone_cannot_be_dropped() -> None:
     half = torch.rand(6, 5)
     given = torch.tensor([TRAIN] * 6 + [TEST] * 6)

@@ -824,6 +824,11 @@ def test_what_a_seed_redraws_depends_on_what_a_training_starts_from(
             {"parts": ["training", "validation"], "of": 400},
             "the division of the same 400 samples (100 for training, 300 for validation), the",
         ),
+        (
+            {"parts": ["training", "validation"], "of": 410, "train_at_most": 110},
+            "the division of the same 410 samples (300 for validation; at most 110 for training,"
+            " 100 in the search, since",
+        ),
     ],
 )
 def test_what_a_seed_redraws_of_the_data_is_read_from_the_split(

@@ -206,10 +206,14 @@ def _data_redrawn(data: Data) -> str:
         return ""
     if "validation" not in redrawn.parts:
         return f"which {data.train} of the same {redrawn.of} samples are used for training"
-    return (
-        f"the division of the same {redrawn.of} samples ({data.train} for training,"
-        f" {data.validation} for validation)"
-    )
+    if redrawn.train_at_most is None:
+        parts = f"{data.train} for training, {data.validation} for validation"
+    else:
+        parts = (
+            f"{data.validation} for validation; at most {redrawn.train_at_most} for training,"
+            f" {data.train} in the search, since copies of validation samples are left out"
+        )
+    return f"the division of the same {redrawn.of} samples ({parts})"
 
 
 def _shown(path: str) -> str:

@@ -171,6 +171,8 @@ def _of_data(sizes: Mapping[str, Any]) -> list[str]:
         for part, count in sizes.get("dropped", {}).items()
         if count
     ]
+    if most := (sizes.get("redrawn") or {}).get("train_at_most"):
+        found.append(f"the seed decides how many training samples are left, at most {most}")
     if skipped := sizes.get("skipped"):
         found.append(f"{len(skipped)} left out (for example {skipped[0]})")
     return found

@@ -75,10 +75,14 @@ class Duplicates:
 
 @dataclass(frozen=True, kw_only=True)
 class Redrawn:
-    """The parts of the data that a seed redraws, from ``of`` samples."""
+    """The parts of the data that a seed redraws, from ``of`` samples.
+
+    ``train_at_most`` is None where every seed gives the same number of training samples.
+    """
 
     parts: tuple[str, ...]
     of: int | None = None
+    train_at_most: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

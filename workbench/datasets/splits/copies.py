@@ -54,6 +54,11 @@ class Drop:
             )
         return kept
 
+    def has_copies(self, members: Sequence[Tensor]) -> bool:
+        """Whether some of these positions, by stratum, have the same input."""
+        numbers = self._numbers[torch.cat([*members])].tolist()
+        return len(set(numbers)) < len(numbers)
+
 
 def groups(samples: Samples, index: Tensor, positions: Iterable[int]) -> list[list[int]]:
     """Groups of two or more positions in ``index`` with the same input."""

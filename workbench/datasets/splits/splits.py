@@ -53,12 +53,17 @@ class Split:
     """Positions in a pool; the parts are ascending and disjoint.
 
     Attributes:
+        divided: How many samples a training seed divides or chooses from.
+        train_at_most: Most training samples that any seed gives, where ``duplicates: drop`` makes
+            their number depend on the seed; None where it does not.
         dropped: How many samples ``duplicates: drop`` has left out, by part.
     """
 
     train: Tensor
     validation: Tensor
     test: Tensor
+    divided: int = 0
+    train_at_most: int | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -181,33 +186,47 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
         members = drop.without("train", members, parts[TEST], least=sizes.get(VALIDATION, 0))
         if VALIDATION in parts:
             parts[VALIDATION] = drop.without("validation", parts[VALIDATION], parts[TEST])
+    divided, copied = sum(map(len, members)), drop is not None and drop.has_copies(members)
     by = derive(seed, "split")
     if VALIDATION in sizes:
         parts[VALIDATION], members = _draw_part(pool, members, sizes[VALIDATION], by, "validation")
     else:
         # With a given validation part, the seed still decides which training samples are kept.
         members = strata.shuffled(members, by)
+    undropped = members
     if drop:
         members = drop.without("train", members, parts[VALIDATION])
-    _check_all_classes(pool, parts[VALIDATION] if VALIDATION in sizes else None, members)
+    if VALIDATION not in sizes:
+        divided = sum(map(len, members))
+    _check_all_classes(
+        pool,
+        parts[VALIDATION] if VALIDATION in sizes else None,
+        members,
+        dropped=drop.counts["train"] if drop else 0,
+    )
     train = _subset(pool, members, classes)
+    # A seed that draws other validation samples leaves out other copies.
+    varies = VALIDATION in sizes and copied and options.get("train_per_class") is None
     return Split(
         train=strata.joined(train),
         validation=strata.joined(parts[VALIDATION]),
         test=strata.joined(parts[TEST]),
+        divided=divided,
+        train_at_most=sum(map(len, _subset(pool, undropped, classes))) if varies else None,
         dropped=drop.counts if drop else {},
     )
 
 
 def redrawn(pool: Pool, split: Split) -> dict[str, Any]:
-    """What a training seed draws again: the ``parts`` of the split, ``of`` how many samples."""
-    given = _given(pool)
-    left = int((given == TRAIN).sum()) - split.dropped.get("train", 0)
-    if not bool((given == TEST).any()):
-        left -= len(split.test)
-    if not bool((given == VALIDATION).any()):
-        return {"parts": ["training", "validation"], "of": left}
-    return {"parts": ["training"] if len(split.train) < left else [], "of": left}
+    """What a training seed draws again: the ``parts`` of the split, ``of`` how many samples.
+
+    ``train_at_most`` is there if the size of the training part depends on the seed; see ``Split``.
+    """
+    if bool((_given(pool) == VALIDATION).any()):
+        parts = ["training"] if len(split.train) < split.divided else []
+        return {"parts": parts, "of": split.divided}
+    most = {} if split.train_at_most is None else {"train_at_most": split.train_at_most}
+    return {"parts": ["training", "validation"], "of": split.divided, **most}
 
 
 def describe(pool: Pool, positions: Tensor) -> dict[str, Any]:
@@ -274,8 +293,14 @@ def _draw_part(
     return first, [samples[~mask] for samples, mask in zip(members, within, strict=True)]
 
 
-def _check_all_classes(pool: Pool, validation: list[Tensor] | None, train: list[Tensor]) -> None:
-    """Check that classes are in training and drawn validation parts, and labels in training."""
+def _check_all_classes(
+    pool: Pool, validation: list[Tensor] | None, train: list[Tensor], *, dropped: int
+) -> None:
+    """Check that classes are in training and drawn validation parts, and labels in training.
+
+    ``dropped`` training samples were left out because another part has copies.
+    """
+    cause = f" (dataset.duplicates: drop left out {dropped}; remove it)" if dropped else ""
     if pool.target == "labels":
         counts = pool.targets[strata.joined(train)].sum(dim=0).tolist()
         lost = [name for name, count in zip(pool.classes, counts, strict=True) if not count]
@@ -283,7 +308,7 @@ def _check_all_classes(pool: Pool, validation: list[Tensor] | None, train: list[
             raise ValueError(
                 f"No training sample has the label {lost[0]}"
                 + (f", nor any of {len(lost) - 1} others" if len(lost) > 1 else "")
-                + "; exclude it by listing the others in dataset.classes."
+                + f"{cause}; exclude it by listing the others in dataset.classes."
             )
     if pool.target != "class":
         return
@@ -291,7 +316,7 @@ def _check_all_classes(pool: Pool, validation: list[Tensor] | None, train: list[
         for name, samples in zip(pool.classes, content or [], strict=content is not None):
             if len(samples) == 0:
                 raise ValueError(
-                    f"Class {name} has no {part} sample left after the split; change "
+                    f"Class {name} has no {part} sample left after the split{cause}; change "
                     "dataset.validation or dataset.test, or leave the class out in "
                     f"dataset.classes.{_regression_hint(pool.classes)}"
                 )
