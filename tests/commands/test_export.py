@@ -254,13 +254,26 @@ def test_a_model_of_transformers_becomes_a_folder_that_transformers_loads(tmp_pa
     frame.to_csv(home / "reviews.csv", index=False)
     (home / "reviews.yaml").write_text(TEXTS)
     run_study(home / "reviews.yaml", [], home, InlineWorkers(), Unseen())
+    # The weights are written before the tokenizer.
+    tokenizer = home / "bert" / "tokenizer.json"
+    kept = tokenizer.read_bytes()
+    there, empty = tmp_path / "model", tmp_path / "empty"
+    empty.mkdir()
+    tokenizer.unlink()
+    before = sorted(tmp_path.iterdir())
+    for folder in (there, empty):
+        assert call("export", "reviews/freeze_depth-0", folder, "--home", home)[0] != 0
+    assert sorted(tmp_path.iterdir()) == before and not list(empty.iterdir())
+    tokenizer.write_bytes(kept)
+    works("export", "reviews/freeze_depth-0", empty, "--home", home)
     new = tmp_path / "new.csv"
     frame[["text"]].head(6).to_csv(new, index=False)
     expected = wb.open_study("reviews", home=home).best_model("freeze_depth-0").predict(new)
 
     assert answer(home, "reviews") == ["name", "predicted", "confidence", "happy", "sad"]
-    folder = tmp_path / "model"
+    folder = there
     works("export", "reviews/freeze_depth-0", folder, "--home", home)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in empty.iterdir()}
     shutil.rmtree(home)
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     assert model.config.id2label == {0: "happy", 1: "sad"}

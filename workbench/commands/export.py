@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from workbench import backbones, record, usercode
 from workbench.backbones import image_processors, tokenizers, transformers_models
@@ -11,6 +15,7 @@ from workbench.commands import onnx_export
 from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
 from workbench.commands.saved_model import IN_FOLDER, SavedModel, explained
+from workbench.commands.summaries import TrialDetails
 from workbench.datasets.preparation import without_paths
 from workbench.record import TrialDirectory
 from workbench.record.strategy import Knobs
@@ -25,7 +30,7 @@ def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedMo
 
     A model of transformers becomes a folder that transformers loads, with its tokenizer and the
     names of the classes; any other model a state dict. A user's own Python files are copied, and
-    nothing in the folder says where the study was.
+    nothing in the folder says where the study was. If anything fails, the folder has no file.
 
     Args:
         home: Where ``mlruns`` is.
@@ -48,10 +53,31 @@ def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedMo
         onnx_export.require_libraries()
     trial = find(home, run)
     model = load_trial(trial)
-    description = model.description
     # Before anything is written: it may fail.
-    facts = StudyFacts.of(home, description.study)
-    folder.mkdir(parents=True, exist_ok=True)
+    facts = StudyFacts.of(home, model.description.study)
+    with _filled_whole(folder) as unfinished:
+        _write(model, trial, facts, unfinished, onnx=onnx)
+    return model
+
+
+@contextmanager
+def _filled_whole(folder: Path) -> Iterator[Path]:
+    """A block that fills a temporary folder, whose content is in ``folder`` when it ends."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # An empty folder that exists is not replaced: it may be a mounted disk, or somebody is in it.
+    beside = folder if folder.exists() else folder.parent
+    with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".tmp", dir=beside) as temporary:
+        yield Path(temporary)
+        folder.mkdir(exist_ok=True)
+        for path in Path(temporary).iterdir():
+            shutil.move(path, folder / path.name)
+
+
+def _write(
+    model: SavedModel, trial: TrialDetails, facts: StudyFacts, folder: Path, *, onnx: bool
+) -> None:
+    """Write the files of a model into a folder."""
+    description = model.description
     if onnx:
         onnx_export.save(model, folder)
     backbone = dict(description.backbone)
@@ -93,7 +119,6 @@ def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedMo
         onnx=onnx,
     )
     record.write_atomically(folder / "README.md", card.encode())
-    return model
 
 
 def _with_code(knobs: Knobs, folder: Path, block: str) -> Knobs:
