@@ -77,6 +77,18 @@ def test_a_finished_file_has_nothing_to_do(finished: tuple[Path, Path]) -> None:
     assert "tables@cancer: " in alone and "tables@wine" not in alone
 
 
+@pytest.mark.parametrize("words", [("run",), ("confirm", "--yes")])
+def test_a_script_reads_one_list_of_all_studies_and_one_object_of_one(
+    finished: tuple[Path, Path], words: tuple[str, ...]
+) -> None:
+    home, file = finished
+    end = ("--home", str(home), "--inline", "--json")
+    code, output, _ = call(words[0], file, *words[1:], *end)
+    assert code == 0 and tuple(one["name"] for one in json.loads(output)) == STUDIES
+    code, output, _ = call("confirm", STUDIES[0], "--yes", *end)
+    assert json.loads(output)["name"] == STUDIES[0]
+
+
 def test_confirm_ends_with_each_study_s_verdict_as_its_report_says_it(
     finished: tuple[Path, Path],
 ) -> None:

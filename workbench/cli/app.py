@@ -159,12 +159,13 @@ def run(
         terminal.errors(),
         terminal.home_or_temporary(home, smoke) as place,
         terminal.started_workers(place, workers, inline, on) as started,
+        terminal.json_of_studies(study) as found,
     ):
         asked = (Path(study), overrides or [], place, started, terminal.watcher(quiet=quiet))
 
         def shown(outcome: Outcome, last: bool) -> None:
             if as_json:
-                terminal.print_json(outcomes.as_json(outcome, place))
+                found[outcome.study] = outcomes.as_json(outcome, place)
             else:
                 printed.outcome(terminal.console(), outcome, smoke=smoke, last=last, quiet=quiet)
 
@@ -221,12 +222,16 @@ def confirm(
 
     def shown(outcome: Outcome, last: bool) -> None:
         if as_json:
-            terminal.print_json(outcomes.as_json(outcome, place))
+            found[outcome.study] = outcomes.as_json(outcome, place)
             return
         show = printed.confirmed if outcome.selection else printed.outcome
         show(terminal.console(), outcome, last=last, quiet=quiet)
 
-    with terminal.errors(), terminal.started_workers(place, workers, inline, on) as started:
+    with (
+        terminal.errors(),
+        terminal.started_workers(place, workers, inline, on) as started,
+        terminal.json_of_studies(study) as found,
+    ):
         confirming = partial(confirm_study, study, fresh=fresh)
         outcome = (confirming if add is None else partial(add_level, study, add))(
             overrides or [],

@@ -49,6 +49,25 @@ def print_json(content: object) -> None:
 
 
 @contextmanager
+def json_of_studies(asked: str | Path) -> Iterator[dict[str, object]]:
+    """A block that collects the JSON of studies by name; at its end it is printed.
+
+    A file with ``across`` has a list, also if not all of its studies were reached; what was asked
+    for as one study has one object, of its last step.
+    """
+    from workbench import record
+
+    found: dict[str, object] = {}
+    try:
+        yield found
+    finally:
+        if any(record.is_cell(name) and name != str(asked) for name in found):
+            print_json(list(found.values()))
+        elif found:
+            print_json([*found.values()][-1])
+
+
+@contextmanager
 def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
     """Where the state goes: the home, or a throwaway folder for a smoke run."""
     import tempfile
