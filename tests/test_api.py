@@ -117,6 +117,33 @@ def test_arguments_of_another_type_are_named(here: Path) -> None:
             call()
 
 
+def test_numbers_of_numpy_are_numbers(here: Path) -> None:
+    rates = {"low": np.float64(1e-3), "high": np.float32(0.125), "log": np.bool_(True)}
+    tune = {"learning_rate": {**rates, "default": 0.01}}
+    wb.Study({**SETTINGS, "tune": tune, "recipe": {**SETTINGS["recipe"], "epochs": np.int64(2)}})
+    written = yaml.safe_load((here / "tiny.yaml").read_text())
+    assert written["recipe"]["epochs"] == 2
+    plain = {"low": 1e-3, "high": 0.125, "log": True}
+    assert written["tune"]["learning_rate"] == {**plain, "default": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [("My notes", "no mapping"), ("a: [1\nb: 2", "cannot be read: .*")]
+)
+def test_an_edited_file_that_is_no_study_any_more_is_kept_and_named(
+    here: Path, content: str, why: str
+) -> None:
+    wb.Study(SETTINGS)
+    file = here / "tiny.yaml"
+    mark = file.read_text().splitlines()[-1]
+    file.write_text(f"{content}\n{mark}\n")
+    with pytest.raises(FileExistsError, match=rf"tiny\.yaml was edited .*{why}.*overwrite=True"):
+        wb.Study(SETTINGS)
+    assert file.read_text().startswith(content)
+    wb.Study(SETTINGS, overwrite=True)
+    assert yaml.safe_load(file.read_text())["name"] == "tiny"
+
+
 def test_a_study_file_of_somebody_else_is_kept(here: Path) -> None:
     (here / "tiny.yaml").write_text(TINY)
     with pytest.raises(FileExistsError, match=r"Study\('tiny.yaml'\)"):
@@ -128,7 +155,7 @@ def test_a_study_file_of_somebody_else_is_kept(here: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"name": "a/b"}, "a/b"), ({"recipe": {"epochs": np.float64(3)}}, "float64")],
+    [({"name": "a/b"}, "a/b"), ({"recipe": {"epochs": np.ones(3)}}, "ndarray")],
     ids=["name", "value"],
 )
 def test_a_dictionary_that_no_file_can_hold_is_refused(

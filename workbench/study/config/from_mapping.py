@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench import record
 from workbench.messages import listed
 from workbench.record.files import replacing
@@ -31,8 +33,9 @@ def write(
 
     Raises:
         StudyFileError: Everything that is wrong with the content.
-        FileExistsError: The file was written by somebody else, or from other settings.
-        ValueError: The content has no valid name.
+        FileExistsError: The file was written by somebody else, from other settings, or is no study
+            file any more.
+        ValueError: The content has no valid name, or a value that no file can hold.
     """
     name = content.get("name")
     if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
@@ -41,7 +44,7 @@ def write(
         )
     path = Path(f"{name}.yaml").absolute()
     heading = "".join(f"# {line}\n" for line in question.splitlines())
-    text = f"{heading}{document.dump(content)}{_WRITTEN}\n"
+    text = f"{heading}{document.dump(_without_numpy(content))}{_WRITTEN}\n"
     before = path.read_text(encoding="utf-8") if path.exists() else text
     if not before.rstrip().endswith(_WRITTEN):
         raise FileExistsError(
@@ -50,7 +53,7 @@ def write(
         )
     if before != text and not overwrite:
         raise FileExistsError(
-            f"{path} was written from other settings: {listed(_differences(before, text))}. "
+            f"{path} {_differences(before, text)}. "
             "Give the study another name, or replace the file with overwrite=True."
         )
     with replacing(path) as file:
@@ -64,8 +67,23 @@ def write(
             raise error.called(str(unchecked), name) from None
 
 
-def _differences(before: str, text: str) -> list[str]:
-    """The keys whose values differ between two study files."""
-    old, new = document.parse_value(before), document.parse_value(text)
+def _differences(before: str, text: str) -> str:
+    """How a study file differs from another one, as the end of a sentence about it."""
+    try:
+        old = document.parse_value(before)
+    except ValueError as error:
+        return f"was edited and cannot be read: {error}"
+    if not isinstance(old, dict):
+        return "was edited and holds no mapping"
+    new = document.parse_value(text)
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return keys or ["question or comments"]
+    return f"was written from other settings: {listed(keys or ['question or comments'])}"
+
+
+def _without_numpy(value: Any) -> Any:
+    """The same with Python's numbers and truth values for NumPy's, which YAML does not know."""
+    if isinstance(value, Mapping):
+        return {_without_numpy(key): _without_numpy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_numpy(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
