@@ -108,6 +108,7 @@ def test_arguments_of_another_type_are_named(here: Path) -> None:
         (TypeError, "overrides is a text", lambda: wb.Study(SETTINGS, overrides="a=b")),
         (ValueError, "workers is 'two'", lambda: study.run(workers="two")),  # type: ignore[arg-type]
         (ValueError, "workers is 0", lambda: study.confirm(workers=0)),
+        (ValueError, "inline and on", lambda: study.run(inline=True, on="ray")),
         (ValueError, "fresh is -1", lambda: study.confirm(fresh=-1)),
         (TypeError, "results has the type list", lambda: wb.judge([1])),  # type: ignore[arg-type]
         (TypeError, "folder has the type int", lambda: wb.load_model(3)),  # type: ignore[arg-type]

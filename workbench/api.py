@@ -161,9 +161,9 @@ class Study(Printed):
 
         Raises:
             StudyFileError, Changed, Busy, Broken, StoreError: See ``commands.run.run_study``.
-            ValueError: ``workers`` is no number of processes.
+            ValueError: ``workers`` is no number of processes; or ``inline`` and ``on`` are given.
         """
-        _check_count("workers", workers)
+        _check_place(workers, inline, on)
         file, overrides = self._source()
         with terminal.started_workers(self.home, workers, inline, on) as started:
             return run_study(
@@ -199,9 +199,9 @@ class Study(Printed):
 
         Raises:
             Unready, Changed, Busy, StoreError: See ``commands.confirm.confirm_study``.
-            ValueError: ``workers`` or ``fresh`` is no number of processes or seeds.
+            ValueError: ``workers`` or ``fresh`` is no number of processes or seeds; or see ``run``.
         """
-        _check_count("workers", workers)
+        _check_place(workers, inline, on)
         _check_count("fresh", fresh)
 
         def agree(offer: Offer) -> bool:
@@ -438,6 +438,12 @@ def _path(name: str, value: object, expected: str = "a path") -> Path:
     if isinstance(value, str | os.PathLike):
         return Path(value)
     raise TypeError(f"{name} has the type {type(value).__name__}; expected {expected}.")
+
+
+def _check_place(workers: object, inline: bool, on: str | None) -> None:
+    _check_count("workers", workers)
+    if inline and on is not None:
+        raise ValueError("inline and on exclude each other; give one of them.")
 
 
 def _check_count(name: str, value: object) -> None:

@@ -117,13 +117,32 @@ def test_problems_of_data_backbone_and_device_are_told_together(
         ("hidden: [8, 8]}", "hidden: [8, 8], weights: none.pth}"),
         ("  batch_size", "  device: cuda\n  batch_size"),
     )
-    code, _, errors = call("check", file, "--home", home)
+    code, _, errors = call("run", file, "--home", home, "--inline")
     assert code == 2
-    told = [line.partition(": found ")[0] for line in errors.splitlines()]
+    told = [line.partition(": found ")[0] for line in errors.splitlines() if ": found " in line]
     keys = ["4: recipe.dataset", "5: recipe.backbone.weights", "7: recipe.device"]
     if torch.cuda.is_available():
         keys.pop()
     assert told == [f"{file}:{key}" for key in keys], "each once, although four strategies have it"
+
+
+def test_a_device_of_another_machine_is_a_note_of_check_and_an_error_of_a_local_run(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(("  batch_size", "  device: cuda:77\n  batch_size"))
+    code, output, errors = call("check", file, "--home", home)
+    assert code == 0, errors
+    assert "this machine has no cuda:77" in output and "--on ray" in output
+    code, _, errors = call("run", file, "--home", home, "--inline")
+    assert code == 2 and f"{file}:7: recipe.device" in errors
+
+
+@pytest.mark.parametrize("words", [("run",), ("confirm", "--yes")])
+def test_trials_cannot_run_in_this_process_and_on_a_cluster(
+    tiny: Path, home: Path, words: tuple[str, ...]
+) -> None:
+    code, _, errors = call(words[0], tiny, *words[1:], "--home", home, "--inline", "--on", "ray")
+    assert code == 2 and "--inline and --on" in errors
 
 
 def test_a_search_in_json_names_the_next_commands(write_study: Write, home: Path) -> None:

@@ -147,6 +147,8 @@ def started_workers(
     """
     from workbench.driver.workers import InlineWorkers, LocalWorkers
 
+    if inline and on is not None:
+        raise typer.BadParameter("--inline and --on exclude each other.")
     if inline:
         yield InlineWorkers()
         return

@@ -74,7 +74,7 @@ def add_level(
         base = Study(first, home)
         if not base.directory.is_dir():
             look(base).must_be_complete()
-        check(base)
+        check(base, local=workers.local)
         # Until the end: a second look of the study would make the seeds unequal.
         with lease(base.directory, wait=wait):
             config = _config(base, level)
@@ -142,8 +142,8 @@ def _config(base: Study, text: str) -> StudyConfig:
         tested=begun.tested if begun else tested + sum(_tested(base, a.name) for a in others),
     )
     config = load_added(base.file, base.config.document.overrides, added, inner)
-    # Which freeze depths there are only the backbone tells.
-    check(Study(config, base.home))
+    # Which freeze depths there are only the backbone tells. Its search looks for the device.
+    check(Study(config, base.home), local=False)
     return config
 
 

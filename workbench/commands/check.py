@@ -59,7 +59,8 @@ def check_file(file: Path, overrides: Sequence[str], home: Path) -> list[Checked
     # Pending: what a study lacks, such as a download, is a note and not an error.
     studies = [Study(config, home, pending=True) for config in load_all(file, overrides)]
     for study in studies:
-        check(study)
+        # A study may be checked on another machine than it runs on: a device is a note too.
+        check(study, local=False)
     check_distinct_data(studies)
     return [_checked(study) for study in studies]
 
@@ -72,5 +73,24 @@ def _checked(study: Study) -> CheckedStudy:
         confirmation=forecast,
         begun=confirmation_progress(study.directory, record.scan(study.directory)),
         refused=refusals(study),
-        notes=[*description.notes(study), *forecast.notes],
+        notes=[*description.notes(study), *_device_notes(study), *forecast.notes],
     )
+
+
+def _device_notes(study: Study) -> list[str]:
+    """Devices that trials ask for and this machine does not have."""
+    found = []
+    for device in dict.fromkeys(strategy.plan.device for strategy in study.strategies):
+        # Every machine has these, and torch takes seconds to load.
+        if device in ("auto", "cpu"):
+            continue
+        from workbench.engine.devices import choose_device
+
+        try:
+            choose_device(device)
+        except ValueError:
+            found.append(
+                f"device: this machine has no {device}; run the study on one that has, or on a "
+                "cluster with --on ray"
+            )
+    return found
