@@ -31,7 +31,8 @@ def material() -> Material:
     [
         ("test/accuracy", "test/accuracy (%)"),
         ("validation/micro_f1", "validation/micro_f1 (%)"),
-        ("test/top_5", "test/top_5 (%)"),
+        ("validation/top_error", "validation/top_error"),
+        ("test/top_loss", "test/top_loss"),
         ("test/auroc", "test/auroc"),
         ("validation/loss", "validation/loss"),
     ],

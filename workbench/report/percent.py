@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from workbench import tasks
 from workbench.report.material import Material
 from workbench.tracker.trial_run import TrialRun
 
-# By the field's custom; an area under a curve is a share too, and is not printed in percent.
-SHARES = {"accuracy", "balanced_accuracy", "subset_accuracy", "precision", "recall", "f1"}
+# Only what a task of the catalogue measures: the name of a user's own metric says nothing.
+_SHARES = {metric for task in tasks.TASKS.values() for metric in task.shares}
 _SIGN = " (%)"
 
 _Value = TypeVar("_Value", float, float | None)
@@ -31,8 +32,7 @@ def plain(metric: str) -> str:
 
 
 def _is_share(metric: str) -> bool:
-    name = metric.rpartition("/")[2].removeprefix("micro_")
-    return name in SHARES or name.startswith("top_")
+    return metric.rpartition("/")[2] in _SHARES
 
 
 def in_percent(material: Material) -> Material:

@@ -53,6 +53,7 @@ class Entry:
         metrics: Its metrics after each epoch, without ``train/`` or ``validation/``, and the
             direction in which each is better.
         objective: The metric that a study optimises by default.
+        shares: Metrics that papers print in percent.
     """
 
     build: str
@@ -60,12 +61,14 @@ class Entry:
     options: Mapping[str, object] | None
     metrics: Mapping[str, str]
     objective: str = "loss"
+    shares: tuple[str, ...] = ()
 
 
 # Options of every task: metrics of the user, each a function FILE.py:NAME.
 COMMON_OPTIONS: dict[str, object] = {"metrics": list[str]}
 _ClassWeights = Literal["balanced"] | list[AboveZero]
 _UP, _DOWN = "maximize", "minimize"
+_RATES = ("precision", "recall", "f1")
 
 TASKS: dict[str, Entry] = {
     "classification": Entry(
@@ -74,6 +77,7 @@ TASKS: dict[str, Entry] = {
         options={"label_smoothing": BelowOne, "class_weights": _ClassWeights, **COMMON_OPTIONS},
         metrics={"loss": _DOWN, "accuracy": _UP, "precision": _UP, "recall": _UP, "f1": _UP},
         objective="accuracy",
+        shares=("accuracy", *_RATES),
     ),
     "multilabel": Entry(
         build="workbench.tasks.multilabel:Multilabel",
@@ -94,6 +98,10 @@ TASKS: dict[str, Entry] = {
             "micro_f1": _UP,
         },
         objective="f1",
+        shares=(
+            "subset_accuracy",
+            *(f"{mean}{metric}" for mean in ("", "micro_") for metric in _RATES),
+        ),
     ),
     "regression": Entry(
         build="workbench.tasks.regression:build",
