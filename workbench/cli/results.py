@@ -225,6 +225,8 @@ def predict(
         if found.scores:
             scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
             typer.echo(f"against their labels: {scores}", err=True)
+        elif found.unscored:
+            typer.echo(f"no scores: {found.unscored}.", err=True)
 
 
 @results.command()

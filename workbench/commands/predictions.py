@@ -26,12 +26,14 @@ class Predictions:
         rows: In the order of the data.
         model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
         scores: The task's metrics, where the data have labels; see ``labels_of``.
+        unscored: Why data with labels have no scores; see ``own_data``.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     model: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
+    unscored: str = ""
 
     def frame(self) -> pd.DataFrame:
         """The same as a pandas table."""
@@ -39,7 +41,9 @@ class Predictions:
 
     def __repr__(self) -> str:
         scores = "".join(f", {name} {value:.4f}" for name, value in self.scores.items())
-        return f"{self.frame()}\n{counted(len(self.rows), 'prediction')} of {self.model}{scores}"
+        unscored = f"\nNo scores: {self.unscored}." if self.unscored else ""
+        count = counted(len(self.rows), "prediction")
+        return f"{self.frame()}\n{count} of {self.model}{scores}{unscored}"
 
     def _repr_html_(self) -> str:
         """For a notebook."""

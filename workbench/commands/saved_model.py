@@ -18,7 +18,7 @@ from workbench.backbones import hub, transformers_models
 from workbench.commands.predictions import Predictions, table
 from workbench.datasets.preparation import Preparation
 from workbench.datasets.samples import Data, Part
-from workbench.datasets.unlabelled import New, labels_of, read_unlabelled
+from workbench.datasets.unlabelled import New, labels_of, own_data, read_unlabelled
 from workbench.engine import batches, inference
 from workbench.engine.devices import choose_device
 from workbench.record import Role
@@ -134,12 +134,16 @@ class SavedModel(nn.Module):
             ).cpu()
             target = self.description.target
             found = table(self.task, target, self.classes, outputs, names)
-            labels = None
-            if isinstance(data, Path | str):
-                dataset = self.description.preparation.dataset
-                labels = labels_of(dataset, Path(data), names, target, self.classes)
-            scores = {} if labels is None else self.task.metrics(outputs, labels)
-            return replace(found, model=self.name, scores=scores)
+            found = replace(found, model=self.name)
+            if not isinstance(data, Path | str):
+                return found
+            dataset = self.description.preparation.dataset
+            labels = labels_of(dataset, Path(data), names, target, self.classes)
+            if labels is None:
+                return found
+            unscored = own_data(dataset, Path(data))
+            scores = {} if unscored else self.task.metrics(outputs, labels)
+            return replace(found, scores=scores, unscored=unscored)
 
     def _tokenized(self, taken: Inputs) -> Inputs:
         """Texts as the tokens of the backbone; everything else as it is."""

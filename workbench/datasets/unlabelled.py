@@ -213,14 +213,6 @@ def labels_of(
     Returns:
         Labels ``int64 [N]``, or numbers ``float32 [N, 1]``.
     """
-    own, places = dataset.get("path"), (path.resolve(), *path.resolve().parents)
-    # The study's own data: their test part is measured once, by the confirmation. An exported model
-    # knows only the last name of their path.
-    if isinstance(own, str) and any(
-        place == Path(own).resolve() if Path(own).is_absolute() else place.name == own
-        for place in places
-    ):
-        return None
     column = dataset.get("target", dataset.get("label"))
     if path.is_dir() and column is None:
         words: Sequence[str | None] = [name.partition("/")[0] for name in names]
@@ -238,6 +230,28 @@ def labels_of(
     if target != "class" or not all(word in known for word in words):
         return None
     return torch.tensor([known[str(word)] for word in words])
+
+
+def own_data(dataset: Knobs, path: Path) -> str:
+    """Why new data are, or may be, the study's own: a sentence; empty if they are not.
+
+    The test part of these is measured once, by the confirmation.
+
+    Args:
+        dataset: That of the trial; of an exported model the last name of its path.
+        path: The new data.
+    """
+    own, places = dataset.get("path"), (path.resolve(), *path.resolve().parents)
+    if not isinstance(own, str):
+        return ""
+    if Path(own).is_absolute():
+        return f"{path} holds data of the study itself" if Path(own).resolve() in places else ""
+    if own not in (place.name for place in places):
+        return ""
+    return (
+        f"{path} may be the study's own data, which are called {own} too, and this model knows "
+        "only that name; give other data another name"
+    )
 
 
 def _is_array(data: New) -> TypeGuard[Path | np.ndarray]:
