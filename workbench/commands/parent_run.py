@@ -76,6 +76,8 @@ def opened(
     """
     role = _parent_role(role)
     path = study.directory / "study.json"
+    # Before the file says where the runs are now: the tracker knows where they were.
+    tracker = Tracker(study.home, study.name)
     # A directory without it is a new start of the study, whatever MLflow has of its name.
     texts = _files(study, None if path.exists() else uuid.uuid4().hex)
     # What the search was made with; a try may come after the file has changed.
@@ -88,7 +90,6 @@ def opened(
         own_tags["workbench.trials"] = str(described.total)
     # A rerun that trains nothing must not claim that this code made the results.
     origin_tags, origin_files = _origin(study) if trains else ({}, {})
-    tracker = Tracker(study.home, study.name)
     open_parent = partial(
         tracker.open_parent,
         study.name,

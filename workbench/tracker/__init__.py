@@ -59,10 +59,15 @@ class Tracker(TrialWriter):
             return run.run_id
 
     def parent_tag(self, study: str, role: str, tag: str) -> str | None:
-        """A tag of a study's parent run, also of a deleted one or that of an earlier start."""
+        """A tag of a study's parent run, also of a deleted one or that of an earlier start.
+
+        Where the store has none, that of the store which the runs were in before.
+        """
         with self._writing(study) as runs:
             parents = [run for (key, _), run in runs.items() if key == f"{study}/{role}"]
-            return next((run.tags[tag] for run in reversed(parents) if tag in run.tags), None)
+        if not any(tag in run.tags for run in parents):
+            parents = self._parents_before(study, role)
+        return next((run.tags[tag] for run in reversed(parents) if tag in run.tags), None)
 
     def is_finished(self, study: str, role: str, *, files: Mapping[str, str]) -> bool:
         """Whether a study's parent run is FINISHED and holds these texts below ``study/``."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from workbench.record import STUDY_NAME, experiment_of
+from workbench.record import STUDY_NAME, experiment_of, study_directory
 from workbench.tracker.store import StoreError, Unreachable, uri_of
 from workbench.tracker.stored_run import Run
 
@@ -117,18 +117,19 @@ class SharedStore:
         return StoreError(f"MLflow at {self.uri} refuses: {said}.{hint}")
 
 
-def shared(home: Path, study: str | None = None) -> SharedStore | None:
+def shared(home: Path, study: str | None = None, at: str | None = None) -> SharedStore | None:
     """The store that a home or one of its studies shares; None for the home's own.
 
     Args:
         home: The folder that holds ``mlruns``.
         study: Its name, or that of a file with ``across``.
+        at: A tracking URI that counts before all others.
 
     Raises:
         StoreError: The address, or the file that names it, cannot be used.
     """
     home = home.resolve()
-    uri = os.environ.get(VARIABLE) or _of_home(home) or _of_study(home, study)
+    uri = at or os.environ.get(VARIABLE) or _of_home(home) or _of_study(home, study)
     own = home / "mlruns" / "mlflow.db"
     path = uri.removeprefix("sqlite:///") if uri and uri.startswith("sqlite:///") else None
     if not uri or (path is not None and Path(path).resolve() == own):
@@ -184,6 +185,21 @@ def used_before(study_directory: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return uri if isinstance(uri, str) else None
+
+
+def moved_from(home: Path, study: str | None) -> str | None:
+    """Tracking URI of the store that a study's runs were in, if they are now written to another."""
+    if study is None or not STUDY_NAME.fullmatch(study):
+        return None
+    directory, own = study_directory(home.resolve(), study), _own(home)
+    store = shared(home, study)
+    before = used_before(directory) or own
+    now = own if store is None else store.uri
+    return before if before != now and (directory / "study.json").exists() else None
+
+
+def _own(home: Path) -> str:
+    return uri_of(home.resolve() / "mlruns" / "mlflow.db")
 
 
 def shown(uri: str) -> str:
