@@ -21,6 +21,7 @@ from workbench.record import Role, environment
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
+from workbench.tracker import location
 
 Write = Callable[..., Path]
 
@@ -159,6 +160,22 @@ def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Pat
         {"name": "sgd", "levels": {"optimizer": "sgd"}},
         {"name": "adamw", "levels": {"optimizer": "adamw"}},
     ]
+
+
+@pytest.mark.parametrize("role", [Role.SEARCH, Role.CONFIRMATION, Role.TRY])
+def test_a_study_stays_in_the_store_that_its_last_command_wrote_to(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Role
+) -> None:
+    hold(tiny, home)
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/new.db")
+    hold(tiny, home, role=role)
+    monkeypatch.delenv(location.VARIABLE)
+    store = location.shared(home, "tiny")
+    assert store is not None and store.uri == f"sqlite:///{tmp_path}/new.db"
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{home}/mlruns/mlflow.db")
+    hold(tiny, home, role=role)
+    monkeypatch.delenv(location.VARIABLE)
+    assert location.shared(home, "tiny") is None
 
 
 def test_a_try_before_any_search_leaves_a_description(tiny: Path, home: Path) -> None:

@@ -306,12 +306,14 @@ def logged_in(home: Path) -> str | None:
 
 
 def test_a_confirmed_study_keeps_its_verdict_in_another_store(
-    own_home: Path, new_store: str
+    own_home: Path, new_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = record.scan(record.study_directory(own_home, made.STUDY))
     assert publish.sync(made.STUDY, own_home) == len(trials)
+    monkeypatch.delenv(location.VARIABLE)
+    assert Tracker(own_home, made.STUDY).uri == new_store, "it is remembered"
     assert logged_in(own_home) == confirmed.sha256(CASE)
-    assert judged(own_home) == "WINNER"
+    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
 
 
 def test_no_store_gets_the_hash_of_a_protocol_that_the_one_before_did_not_have(
@@ -324,6 +326,7 @@ def test_no_store_gets_the_hash_of_a_protocol_that_the_one_before_did_not_have(
     assert logged_in(own_home) is None
     assert f"digits were written to sqlite:///{old} before, which cannot be read" in caplog.text
     assert "workbench sync digits" in caplog.text
+    assert location.used_before(record.study_directory(own_home, made.STUDY)) is None
     old.with_name("away.db").rename(old)
     publish.sync(made.STUDY, own_home)
     assert logged_in(own_home) == confirmed.sha256(CASE)

@@ -82,7 +82,11 @@ def opened(
     texts = _files(study, None if path.exists() else uuid.uuid4().hex)
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
+        known, before = path.exists(), location.used_before(study.directory)
         write_atomically(path, texts["study.json"].encode())
+        # Where the hash of a protocol is must not be forgotten before the new store has it.
+        if known and record.protocol_path(study.directory).exists():
+            location.remember(study.directory, before)
     described = stored_study.read(json.loads(texts["study.json"]))
     data = described.data
     own_tags = {"workbench.file": _file(study), "workbench.data_digest": data.digest or ""}

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from workbench import record
 from workbench.tracker import reader
-from workbench.tracker.entry import FILES, KEY, MODEL_ID, NOTE, DatasetUse, Point, identity_of
+from workbench.tracker.entry import (
+    FILES,
+    KEY,
+    MODEL_ID,
+    NOTE,
+    PROTOCOL,
+    DatasetUse,
+    Point,
+    identity_of,
+)
 from workbench.tracker.params import param_text, tag_text, valid_name
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -56,6 +65,8 @@ class Tracker(TrialWriter):
             )
             self._client.write_datasets(run, datasets)
             self._client.set_status(run, "RUNNING", None)
+            if PROTOCOL in run.tags:
+                self._remember(study)
             return run.run_id
 
     def parent_tag(self, study: str, role: str, tag: str) -> str | None:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.record import experiment_of
+from workbench.record import experiment_of, study_directory
 from workbench.tracker import location, store
 from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifacts
 from workbench.tracker.client import RunClient
@@ -210,6 +210,13 @@ class Connection:
                 study,
             )
             return []
+
+    def _remember(self, study: str) -> None:
+        """Keep where the study's runs are now, once this store has what the one before had."""
+        if self._moved_from is not None and not self._unread:
+            shared = isinstance(self._store, location.SharedStore)
+            directory = study_directory(self._store.home, study)
+            location.remember(directory, self.uri if shared else None)
 
     def _open(
         self,

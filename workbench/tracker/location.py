@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from workbench.record import STUDY_NAME, experiment_of, study_directory
+from workbench.record.files import write_atomically
 from workbench.tracker.store import StoreError, Unreachable, uri_of
 from workbench.tracker.stored_run import Run
 
@@ -180,11 +181,27 @@ def limit_waiting() -> None:
 
 def used_before(study_directory: Path) -> str | None:
     """The shared store that a study's last command wrote to; None for the home's own."""
-    try:
-        uri = json.loads((study_directory / "study.json").read_bytes()).get("tracking_uri")
-    except (OSError, ValueError, AttributeError):
-        return None
+    uri = _description(study_directory).get("tracking_uri")
     return uri if isinstance(uri, str) else None
+
+
+def _description(study_directory: Path) -> dict[str, Any]:
+    """What study.json holds; nothing where it is missing or damaged."""
+    try:
+        content = json.loads((study_directory / "study.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def remember(study_directory: Path, uri: str | None) -> None:
+    """Keep the shared store that a study's runs are in; None for the home's own."""
+    content = _description(study_directory)
+    if content and content.get("tracking_uri") != uri:
+        content.pop("tracking_uri", None)
+        content |= {} if uri is None else {"tracking_uri": uri}
+        text = json.dumps(content, indent=1)
+        write_atomically(study_directory / "study.json", text.encode())
 
 
 def moved_from(home: Path, study: str | None) -> str | None:

@@ -210,6 +210,7 @@ class TrialWriter(Connection):
                     self._client.write(run, tags=gone)
                     self._client.set_status(run, entry.STATUS[State.FAILED], record.now())
                     sent.add(identity)
+        self._remember(study)
         return len(sent)
 
     def _parent(self, study_directory: Path, role: str) -> str:
