@@ -180,6 +180,31 @@ def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
     assert time.monotonic() - began < 10
 
 
+def test_trials_below_a_parent_that_was_deleted_are_not_discarded_for_another_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/common.db")
+    for name in ("first", "second"):
+        study = record.study_directory(tmp_path / name, made.STUDY)
+        study.mkdir(parents=True)
+        (study / "study.json").write_text(f'{{"name": "digits", "record_id": "{name}"}}')
+    first = Tracker(tmp_path / "first", made.STUDY)
+    parent = made.parent_of(first)
+    directory = made.write(tmp_path / "first", ended=made.result(State.COMPLETE), weights=b"w")
+    run_id = first.mark_best(parent, "adamw-2", directory)
+    client = first._client._client
+    client.delete_run(parent)
+    with pytest.raises(StoreError, match=f"another study digits.*{parent}"):
+        made.parent_of(Tracker(tmp_path / "second", made.STUDY))
+    run = client.get_run(run_id)
+    assert run.info.lifecycle_stage == "active"
+    model = client.get_logged_model(run.data.tags["workbench.model_id"])
+    assert model.status == "READY"
+    # A study of which nothing is left gives its name free.
+    client.delete_run(run_id)
+    assert made.parent_of(Tracker(tmp_path / "second", made.STUDY)) != parent
+
+
 def test_a_database_takes_the_runs_of_several_homes_with_the_files_in_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,8 +240,11 @@ class Connection:
             parents = PARENT not in tags and PARENT not in other.tags
             earlier = other.tags.get(RECORD) != tags.get(RECORD)
             if earlier and (parents or other.tags[KEY] == tags[KEY]):
-                if parents and not other.deleted and isinstance(self._store, location.SharedStore):
-                    raise self._store.taken(study, other)
+                if isinstance(self._store, location.SharedStore) and parents:
+                    # Also below a parent that was deleted by itself.
+                    if _family(runs, other):
+                        raise self._store.taken(study, other)
+                    continue
                 self._discard(runs, study, other)
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
@@ -253,10 +256,15 @@ class Connection:
 
     def _discard(self, runs: Runs, study: str, run: Run) -> None:
         """Put a run and those below it in MLflow's bin, without their models."""
-        for each in (run, *runs.values()):
-            if not each.deleted and run.run_id in (each.run_id, each.tags.get(PARENT)):
-                self._models.remove(self._experiments[study], each)
-                self._client.delete(each)
+        for each in _family(runs, run):
+            self._models.remove(self._experiments[study], each)
+            self._client.delete(each)
+
+
+def _family(runs: Runs, run: Run) -> list[Run]:
+    """Those of a run and the runs below it that are not in MLflow's bin."""
+    below = (each for each in runs.values() if each.tags.get(PARENT) == run.run_id)
+    return [each for each in (run, *below) if not each.deleted]
 
 
 def import_mlflow() -> Any:
