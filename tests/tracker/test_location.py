@@ -91,6 +91,30 @@ def test_an_address_that_mlflow_cannot_write_to_is_refused_without_its_password(
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("character", "#/?@[")
+def test_a_password_that_is_not_quoted_is_shown_in_no_message(
+    home: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    for scheme in ("http", "postgresql+psycopg"):
+        address = f"{scheme}://me:hun{character}{SECRET}@host.org:5000"
+        assert location.shown(address) == f"{scheme}://host.org:5000"
+        monkeypatch.setenv(location.VARIABLE, address)
+        # Only an @ belongs to the password in any case.
+        if character != "@":
+            with pytest.raises(StoreError, match=f"{scheme[:4]}.*://host.org:5000 .*%23") as caught:
+                location.shared(home)
+            assert "hun" not in str(caught.value)
+
+
+def test_a_token_in_an_address_is_refused_and_not_dropped(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"https://:{SECRET}@host.org")
+    with pytest.raises(StoreError, match=r"https://host.org: .*MLFLOW_TRACKING_TOKEN") as caught:
+        location.shared(home)
+    assert SECRET not in str(caught.value)
+
+
 def test_an_option_names_the_store_for_its_command_alone(home: Path) -> None:
     address = f"http://me:{SECRET}@127.0.0.1:9"
     code, output, errors = call("ui", "--home", home, "--tracking-uri", address)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import tomllib
 from dataclasses import dataclass
@@ -138,8 +139,9 @@ def shared(home: Path, study: str | None = None, at: str | None = None) -> Share
     if not _is_address(uri):
         raise StoreError(
             f"{shown(uri)} is no address that runs can be written to; expected a server "
-            f"(https://...) or a database (postgresql+psycopg://...). It comes from {VARIABLE} or "
-            f"{home / 'mlruns' / SETTINGS}."
+            f"(https://...) or a database (postgresql+psycopg://...), with special characters of "
+            f"user and password as %40 (@), %23 (#), %2F (/) or %3F (?). It comes from {VARIABLE} "
+            f"or {home / 'mlruns' / SETTINGS}."
         )
     limit_waiting()
     if path is not None:
@@ -151,20 +153,30 @@ def shared(home: Path, study: str | None = None, at: str | None = None) -> Share
 
 
 def _is_address(uri: str) -> bool:
-    parts = urlsplit(uri)
     try:
+        parts = urlsplit(uri)
         _ = parts.port
     except ValueError:  # no number
         return False
-    return parts.scheme.partition("+")[0] in _SCHEMES
+    # An @ further behind may end a password with a character that ends the host's part.
+    whole = parts.scheme == "sqlite" or "@" not in parts.path + parts.query + parts.fragment
+    return whole and parts.scheme.partition("+")[0] in _SCHEMES
 
 
 def _logged_in(uri: str) -> str:
     """A server's address without user and password, which MLflow then finds in the environment.
 
     In an address they would be in its messages.
+
+    Raises:
+        StoreError: It has a password without a user, which may be a token.
     """
     parts = urlsplit(uri)
+    if parts.password and not parts.username:
+        raise StoreError(
+            f"{shown(uri)}: the address has a password without a user. Set a token as the variable "
+            "MLFLOW_TRACKING_TOKEN instead, and leave it out of the address."
+        )
     if parts.username:
         os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
         os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
@@ -220,11 +232,13 @@ def _own(home: Path) -> str:
 
 
 def shown(uri: str) -> str:
-    """An address without user, password and options, which may hold one."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
+    """An address without user, password and options, which may hold one.
+
+    All up to the last @ is left out: a password that is not quoted may hold any character.
+    """
+    if uri.startswith("sqlite:"):
         return uri.partition("?")[0]
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return re.split("[?#]", re.sub("//.*@", "//", uri, flags=re.DOTALL))[0]
 
 
 def without_credentials(text: str, uri: str) -> str:
