@@ -254,7 +254,9 @@ class _Confirming:
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
         study, before = self._study, source.missing
-        if not before and parent_run.is_settled(study, role, self._files):
+        unsent = None if before else parent_run.settled(study, role, self._files)
+        if unsent is not None:
+            self._unsent = unsent
             return None
 
         def note(groups: Sequence[GroupProgress]) -> str:

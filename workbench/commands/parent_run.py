@@ -87,6 +87,7 @@ def opened(
         # Where the hash of a protocol is must not be forgotten before the new store has it.
         if known and record.protocol_path(study.directory).exists():
             location.remember(study.directory, before)
+    location.unsent_mark(study.directory).touch()
     described = stored_study.read(json.loads(texts["study.json"]))
     data = described.data
     own_tags = {"workbench.file": _file(study), "workbench.data_digest": data.digest or ""}
@@ -136,10 +137,12 @@ def opened(
                 page.unsent = 1  # the parent run
 
 
-def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
-    """Whether MLflow's parent run is finished and holds what ``opened`` would write.
+def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> int | None:
+    """Send what an earlier driver left unsent, if nothing else has changed.
 
-    Then MLflow is sent what an earlier driver left unsent, and nothing else changes.
+    Returns:
+        None where MLflow's parent run is not finished or lacks what ``opened`` would write. Else
+        how many records may still be unsent, because MLflow does not answer.
 
     Args:
         study: The study.
@@ -152,18 +155,20 @@ def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None)
     known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
     own = location.shared(study.home, study.name) is None
     if own and known.get():
-        return True
+        return 0
     tracker = Tracker(study.home, study.name)
     try:
-        settled = tracker.is_finished(study.name, role, files=wanted)
-        if settled:
+        finished = tracker.is_finished(study.name, role, files=wanted)
+        if finished:
             tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
     except Unreachable as problem:
         _LOGGER.warning("%s. `workbench sync %s` updates it later.", problem, study.name)
-        return True
-    if settled and own:
+        moved = location.moved_from(study.home, study.name) is not None
+        sent = not moved and not location.unsent_mark(study.directory).exists()
+        return 0 if sent else len(record.scan(study.directory))
+    if finished and own:
         known.put(True)
-    return settled
+    return 0 if finished else None
 
 
 def places(study: Study) -> list[str]:

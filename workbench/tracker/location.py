@@ -216,6 +216,11 @@ def remember(study_directory: Path, uri: str | None) -> None:
         write_atomically(study_directory / "study.json", text.encode())
 
 
+def unsent_mark(study_directory: Path) -> Path:
+    """A file that is there from the start of a driver until the store has all records."""
+    return study_directory / ".unsent"
+
+
 def moved_from(home: Path, study: str | None) -> str | None:
     """Tracking URI of the store that a study's runs were in, if they are now written to another."""
     if study is None or not STUDY_NAME.fullmatch(study):

@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench import record
 from workbench.record import Role, State, TrialDirectory
 from workbench.record.files import holder, is_temporary
-from workbench.tracker import entry, reader
+from workbench.tracker import entry, location, reader
 from workbench.tracker.connection import Connection, Runs
 from workbench.tracker.entry import (
     BEST,
@@ -211,6 +211,7 @@ class TrialWriter(Connection):
                     self._client.set_status(run, entry.STATUS[State.FAILED], record.now())
                     sent.add(identity)
         self._remember(study)
+        location.unsent_mark(study_directory).unlink(missing_ok=True)
         return len(sent)
 
     def _parent(self, study_directory: Path, role: str) -> str:
