@@ -14,13 +14,19 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.support.studies import hold
+from tests.support.tiny import Unseen
+from tests.support.trials import write_light
 from workbench import record
 from workbench.commands import parent_run
+from workbench.commands.report import sync
+from workbench.commands.run import run_study
 from workbench.driver import GroupProgress
+from workbench.driver.workers import InlineWorkers
 from workbench.record import Role, environment
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
+from workbench.tracker import location
 
 Write = Callable[..., Path]
 
@@ -159,6 +165,48 @@ def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Pat
         {"name": "sgd", "levels": {"optimizer": "sgd"}},
         {"name": "adamw", "levels": {"optimizer": "adamw"}},
     ]
+
+
+@pytest.mark.parametrize("role", [Role.SEARCH, Role.CONFIRMATION, Role.TRY])
+def test_a_study_stays_in_the_store_that_its_last_command_wrote_to(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Role
+) -> None:
+    hold(tiny, home)
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/new.db")
+    hold(tiny, home, role=role)
+    monkeypatch.delenv(location.VARIABLE)
+    store = location.shared(home, "tiny")
+    assert store is not None and store.uri == f"sqlite:///{tmp_path}/new.db"
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{home}/mlruns/mlflow.db")
+    hold(tiny, home, role=role)
+    monkeypatch.delenv(location.VARIABLE)
+    assert location.shared(home, "tiny") is None
+
+
+def test_a_finished_study_says_what_a_server_that_is_down_lacks(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    def unsent() -> int:
+        outcome = run_study(write_light(tmp_path), ["name=tiny"], home, InlineWorkers(), Unseen())
+        assert outcome.exit_code == 0
+        return outcome.unsent
+
+    assert unsent() == 0
+    directory, down = record.study_directory(home, "tiny"), "http://127.0.0.1:9"
+    monkeypatch.setenv(location.VARIABLE, down)
+    assert unsent() == 2, "nothing was ever sent there"
+    location.remember(directory, down)
+    assert unsent() == 0, "all was sent before"
+    location.unsent_mark(directory).touch()
+    assert unsent() == 2, "a driver was killed"
+    location.remember(directory, None)
+    monkeypatch.delenv(location.VARIABLE)
+    sync("tiny", home)
+    assert not location.unsent_mark(directory).exists()
 
 
 def test_a_try_before_any_search_leaves_a_description(tiny: Path, home: Path) -> None:

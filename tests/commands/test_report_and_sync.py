@@ -24,7 +24,7 @@ from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.config.document import StudyFileError
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, location
 from workbench.tracker.store import StoreError
 
 # As a path each of these leads out of the folder of all studies, or to all of it.
@@ -291,6 +291,45 @@ def test_a_report_of_a_study_whose_description_is_gone_everywhere_says_so(own_ho
     (record.study_directory(own_home, made.STUDY) / "study.json").unlink()
     with pytest.raises(StoreError, match=r"no description of the study digits: study/study.json"):
         publish.write(made.STUDY, own_home, None)
+
+
+@pytest.fixture
+def new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database that commands of the test write to instead of the home's own store."""
+    uri = f"sqlite:///{tmp_path}/new.db"
+    monkeypatch.setenv(location.VARIABLE, uri)
+    return uri
+
+
+def logged_in(home: Path) -> str | None:
+    return Tracker(home, made.STUDY).read_study(made.STUDY).protocol_logged
+
+
+def test_a_confirmed_study_keeps_its_verdict_in_another_store(
+    own_home: Path, new_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = record.scan(record.study_directory(own_home, made.STUDY))
+    assert publish.sync(made.STUDY, own_home) == len(trials)
+    monkeypatch.delenv(location.VARIABLE)
+    assert Tracker(own_home, made.STUDY).uri == new_store, "it is remembered"
+    assert logged_in(own_home) == confirmed.sha256(CASE)
+    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+
+
+def test_no_store_gets_the_hash_of_a_protocol_that_the_one_before_did_not_have(
+    own_home: Path, new_store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = own_home / "mlruns" / "mlflow.db"
+    Tracker(own_home, at=f"sqlite:///{old}").close()
+    old.rename(old.with_name("away.db"))
+    publish.sync(made.STUDY, own_home)
+    assert logged_in(own_home) is None
+    assert f"digits were written to sqlite:///{old} before, which cannot be read" in caplog.text
+    assert "workbench sync digits" in caplog.text
+    assert location.used_before(record.study_directory(own_home, made.STUDY)) is None
+    old.with_name("away.db").rename(old)
+    publish.sync(made.STUDY, own_home)
+    assert logged_in(own_home) == confirmed.sha256(CASE)
 
 
 def test_sync_makes_a_deleted_store_again_with_the_parents_true_statuses(own_home: Path) -> None:

@@ -51,7 +51,7 @@ from workbench.study.confirm.offer import Offer, spread
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.confirm.selection import Selected, choose
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, location
 from workbench.verdict import statistics
 
 Write = Callable[..., Path]
@@ -308,6 +308,22 @@ def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
     again = confirmed("tiny", story.home, agree=never)
     assert (again.fresh, again.finished, again.exit_code) == (0, True, outcomes.DONE)
     assert never.offers == [], "what was agreed to is not asked again"
+
+
+def test_a_protocol_is_logged_before_the_first_test_or_not_at_all(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/other.db")
+    sha256 = record.sha256_of(record.protocol_path(story.directory))
+    for name, expected in (("known", sha256), ("unknown", None)):
+        home = copied(story.home, tmp_path / name)
+        if expected is None:
+            Tracker(home, at=f"sqlite:///{home}/mlruns/mlflow.db").close()
+            (home / "mlruns" / "mlflow.db").unlink()
+            monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/another.db")
+        again = confirmed("tiny", home, agree=Asked(False))
+        assert (again.fresh, again.finished) == (0, True)
+        assert Tracker(home, "tiny").read_study("tiny").protocol_logged == expected
 
 
 def test_a_finished_confirmation_is_listed_and_shows_its_test_values(story: Story) -> None:

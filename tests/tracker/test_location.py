@@ -91,6 +91,30 @@ def test_an_address_that_mlflow_cannot_write_to_is_refused_without_its_password(
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("character", "#/?@[")
+def test_a_password_that_is_not_quoted_is_shown_in_no_message(
+    home: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    for scheme in ("http", "postgresql+psycopg"):
+        address = f"{scheme}://me:hun{character}{SECRET}@host.org:5000"
+        assert location.shown(address) == f"{scheme}://host.org:5000"
+        monkeypatch.setenv(location.VARIABLE, address)
+        # Only an @ belongs to the password in any case.
+        if character != "@":
+            with pytest.raises(StoreError, match=f"{scheme[:4]}.*://host.org:5000 .*%23") as caught:
+                location.shared(home)
+            assert "hun" not in str(caught.value)
+
+
+def test_a_token_in_an_address_is_refused_and_not_dropped(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"https://:{SECRET}@host.org")
+    with pytest.raises(StoreError, match=r"https://host.org: .*MLFLOW_TRACKING_TOKEN") as caught:
+        location.shared(home)
+    assert SECRET not in str(caught.value)
+
+
 def test_an_option_names_the_store_for_its_command_alone(home: Path) -> None:
     address = f"http://me:{SECRET}@127.0.0.1:9"
     code, output, errors = call("ui", "--home", home, "--tracking-uri", address)
@@ -178,6 +202,31 @@ def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
         Tracker(home).read_trials("digits")
     assert SECRET not in str(caught.value)
     assert time.monotonic() - began < 10
+
+
+def test_trials_below_a_parent_that_was_deleted_are_not_discarded_for_another_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/common.db")
+    for name in ("first", "second"):
+        study = record.study_directory(tmp_path / name, made.STUDY)
+        study.mkdir(parents=True)
+        (study / "study.json").write_text(f'{{"name": "digits", "record_id": "{name}"}}')
+    first = Tracker(tmp_path / "first", made.STUDY)
+    parent = made.parent_of(first)
+    directory = made.write(tmp_path / "first", ended=made.result(State.COMPLETE), weights=b"w")
+    run_id = first.mark_best(parent, "adamw-2", directory)
+    client = first._client._client
+    client.delete_run(parent)
+    with pytest.raises(StoreError, match=f"another study digits.*{parent}"):
+        made.parent_of(Tracker(tmp_path / "second", made.STUDY))
+    run = client.get_run(run_id)
+    assert run.info.lifecycle_stage == "active"
+    model = client.get_logged_model(run.data.tags["workbench.model_id"])
+    assert model.status == "READY"
+    # A study of which nothing is left gives its name free.
+    client.delete_run(run_id)
+    assert made.parent_of(Tracker(tmp_path / "second", made.STUDY)) != parent
 
 
 def test_a_database_takes_the_runs_of_several_homes_with_the_files_in_each(

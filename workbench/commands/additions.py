@@ -169,7 +169,7 @@ def _split(base: Study, text: str) -> tuple[Factor, str]:
 def _confirmed(base: Study, text: str) -> tuple[str, int, int]:
     """Of a finished confirmation: SHA-256 of its protocol, its seeds in all looks, its arms."""
     preregistration.refuse_more_trials(base)
-    plan, second = confirm.planned(base)
+    plan, second, _ = confirm.planned(base)
     tested = _tested(base, base.name)
     if not tested:
         raise Unready(

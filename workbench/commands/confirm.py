@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def confirm(
     with lease(study.directory, wait=wait):
         # First: without it ``confirm`` would ask for more search trials, which would be refused.
         preregistration.refuse_more_trials(study)
-        plan, second = planned(study)
+        plan, second, logged = planned(study)
         if fresh is not None:
             progress = confirmation_progress(study.directory, record.scan(study.directory))
             tested = progress is not None and progress.seeds_shown > 0
@@ -133,13 +133,15 @@ def confirm(
                 refuse_fresh_seeds(study)
         preregistration.settle(plan, study, logged=None)  # ``planned`` has looked
         try:
-            return _Confirming(session, study, plan, second).through(agree, fresh)
+            return _Confirming(session, study, plan, second, logged).through(agree, fresh)
         finally:
             session.watcher.end()
 
 
-def planned(study: Study) -> tuple[Protocol, Protocol | None]:
+def planned(study: Study) -> tuple[Protocol, Protocol | None, tuple[str | None, str | None]]:
     """The protocol of a study and of a second look that has begun, held against all that is known.
+
+    Last, the hashes of both in MLflow.
 
     Raises:
         Changed: Search, protocol or study file differ from what they were.
@@ -151,7 +153,7 @@ def planned(study: Study) -> tuple[Protocol, Protocol | None]:
         preregistration.hold(plan, study, logged=logged)
     # Before a second one is written; and where one was put in the place of the first.
     refuse_a_second(plan, logged)
-    return plan, second_look.begun(plan, study, logged=logged_2)
+    return plan, second_look.begun(plan, study, logged=logged_2), (logged, logged_2)
 
 
 def _logged(study: Study) -> tuple[str | None, str | None]:
@@ -177,12 +179,18 @@ class _Confirming:
     """One confirmation, whose protocol is written and whose lease is held."""
 
     def __init__(
-        self, session: Session, study: Study, plan: Protocol, second: Protocol | None
+        self,
+        session: Session,
+        study: Study,
+        plan: Protocol,
+        second: Protocol | None,
+        logged: Collection[str | None],
     ) -> None:
         self._session = session
         self._study = study
         self._plan = plan
         self._second = second
+        self._logged = logged
         self._files = {record.protocol_path(study.directory).name: plan.text.decode()}
         self._began = time.monotonic()
         self._fresh = 0
@@ -246,7 +254,9 @@ class _Confirming:
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
         study, before = self._study, source.missing
-        if not before and parent_run.is_settled(study, role, self._files):
+        unsent = None if before else parent_run.settled(study, role, self._files)
+        if unsent is not None:
+            self._unsent = unsent
             return None
 
         def note(groups: Sequence[GroupProgress]) -> str:
@@ -296,9 +306,15 @@ class _Confirming:
     def _tags(self, source: Replicates) -> Mapping[str, str]:
         content, second = self._plan.content, self._second
         seeds = [*content["seeds"], *(second.content["seeds"] if second else ())]
+        # A hash that MLflow did not have before the first test is no evidence any more.
+        tested = {
+            spec.protocol
+            for _, spec in record.scan(self._study.directory)
+            if spec.role is Role.CONFIRMATION
+        }
+        hashes = {PROTOCOL: self._plan.sha256, **({PROTOCOL_2: second.sha256} if second else {})}
         return {
-            PROTOCOL: self._plan.sha256,
-            **({PROTOCOL_2: second.sha256} if second else {}),
+            **{n: h for n, h in hashes.items() if h in self._logged or h not in tested},
             "workbench.runs": str(sum(group.target for group in source.progress())),
             "workbench.seeds": str(len(seeds)),
             "workbench.contrast": content["contrast"],

@@ -76,11 +76,18 @@ def opened(
     """
     role = _parent_role(role)
     path = study.directory / "study.json"
+    # Before the file says where the runs are now: the tracker knows where they were.
+    tracker = Tracker(study.home, study.name)
     # A directory without it is a new start of the study, whatever MLflow has of its name.
     texts = _files(study, None if path.exists() else uuid.uuid4().hex)
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
+        known, before = path.exists(), location.used_before(study.directory)
         write_atomically(path, texts["study.json"].encode())
+        # Where the hash of a protocol is must not be forgotten before the new store has it.
+        if known and record.protocol_path(study.directory).exists():
+            location.remember(study.directory, before)
+    location.unsent_mark(study.directory).touch()
     described = stored_study.read(json.loads(texts["study.json"]))
     data = described.data
     own_tags = {"workbench.file": _file(study), "workbench.data_digest": data.digest or ""}
@@ -88,7 +95,6 @@ def opened(
         own_tags["workbench.trials"] = str(described.total)
     # A rerun that trains nothing must not claim that this code made the results.
     origin_tags, origin_files = _origin(study) if trains else ({}, {})
-    tracker = Tracker(study.home, study.name)
     open_parent = partial(
         tracker.open_parent,
         study.name,
@@ -131,10 +137,12 @@ def opened(
                 page.unsent = 1  # the parent run
 
 
-def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
-    """Whether MLflow's parent run is finished and holds what ``opened`` would write.
+def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> int | None:
+    """Send what an earlier driver left unsent, if nothing else has changed.
 
-    Then MLflow is sent what an earlier driver left unsent, and nothing else changes.
+    Returns:
+        None where MLflow's parent run is not finished or lacks what ``opened`` would write. Else
+        how many records may still be unsent, because MLflow does not answer.
 
     Args:
         study: The study.
@@ -147,18 +155,20 @@ def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None)
     known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
     own = location.shared(study.home, study.name) is None
     if own and known.get():
-        return True
+        return 0
     tracker = Tracker(study.home, study.name)
     try:
-        settled = tracker.is_finished(study.name, role, files=wanted)
-        if settled:
+        finished = tracker.is_finished(study.name, role, files=wanted)
+        if finished:
             tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
     except Unreachable as problem:
         _LOGGER.warning("%s. `workbench sync %s` updates it later.", problem, study.name)
-        return True
-    if settled and own:
+        moved = location.moved_from(study.home, study.name) is not None
+        sent = not moved and not location.unsent_mark(study.directory).exists()
+        return 0 if sent else len(record.scan(study.directory))
+    if finished and own:
         known.put(True)
-    return settled
+    return 0 if finished else None
 
 
 def places(study: Study) -> list[str]:

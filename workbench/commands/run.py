@@ -126,9 +126,11 @@ def search(
             source = stack.enter_context(closing(Search(study, retry_failed=retry_failed)))
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
-        if not trains and parent_run.is_settled(study, Role.SEARCH):
+        unsent = None if trains else parent_run.settled(study, Role.SEARCH)
+        if unsent is not None:
             session.watcher.end()
-            return replace(outcome_of(study, Role.SEARCH), groups=tuple(begun))
+            outcome = outcome_of(study, Role.SEARCH)
+            return replace(outcome, groups=tuple(begun), unsent=unsent)
 
         def keep_best(page: ParentRun) -> None:
             _keep_best(source.best(), page)

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from workbench import record
 from workbench.tracker import reader
-from workbench.tracker.entry import FILES, KEY, MODEL_ID, NOTE, DatasetUse, Point, identity_of
+from workbench.tracker.entry import (
+    FILES,
+    KEY,
+    MODEL_ID,
+    NOTE,
+    PROTOCOL,
+    DatasetUse,
+    Point,
+    identity_of,
+)
 from workbench.tracker.params import param_text, tag_text, valid_name
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -56,13 +65,20 @@ class Tracker(TrialWriter):
             )
             self._client.write_datasets(run, datasets)
             self._client.set_status(run, "RUNNING", None)
+            if PROTOCOL in run.tags:
+                self._remember(study)
             return run.run_id
 
     def parent_tag(self, study: str, role: str, tag: str) -> str | None:
-        """A tag of a study's parent run, also of a deleted one or that of an earlier start."""
+        """A tag of a study's parent run, also of a deleted one or that of an earlier start.
+
+        Where the store has none, that of the store which the runs were in before.
+        """
         with self._writing(study) as runs:
             parents = [run for (key, _), run in runs.items() if key == f"{study}/{role}"]
-            return next((run.tags[tag] for run in reversed(parents) if tag in run.tags), None)
+        if not any(tag in run.tags for run in parents):
+            parents = self._parents_before(study, role)
+        return next((run.tags[tag] for run in reversed(parents) if tag in run.tags), None)
 
     def is_finished(self, study: str, role: str, *, files: Mapping[str, str]) -> bool:
         """Whether a study's parent run is FINISHED and holds these texts below ``study/``."""

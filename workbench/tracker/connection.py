@@ -17,13 +17,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.record import experiment_of
+from workbench.record import experiment_of, study_directory
 from workbench.tracker import location, store
 from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifacts
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
 from workbench.tracker.models import ModelClient
 from workbench.tracker.stored_run import Run
+
+_LOGGER = logging.getLogger(__name__)
 
 # Of a study, by identity; see ``entry.identity_of``.
 Runs = dict[tuple[str, str], Run]
@@ -39,20 +41,28 @@ class Connection:
         read_only: The home cannot be written to: reading works, writing raises.
     """
 
-    def __init__(self, home: Path, study: str | None = None, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        study: str | None = None,
+        *,
+        create: bool = True,
+        at: str | None = None,
+    ) -> None:
         """Open a home's store, or the one that it shares; a shared one when it is first asked.
 
         Args:
             home: The folder that holds ``mlruns``.
             study: The one that is meant; its runs may be in another store, see ``location``.
             create: Create the home's store if there is none.
+            at: Tracking URI of the store, instead of where the study's runs are now.
 
         Raises:
             store.StoreError: There is no store, or it cannot be used.
         """
         self._mlflow = mlflow = import_mlflow()
         self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
-        self._store = location.shared(home, study) or store.prepare(
+        self._store = location.shared(home, study, at) or store.prepare(
             home,
             make_tables=self._make_tables,
             revision=mlflow.store.db.utils._get_latest_schema_revision(),
@@ -60,6 +70,8 @@ class Connection:
         )
         self.uri = self._store.uri
         self.read_only = self._store.read_only
+        self._unread = False
+        self._moved_from = None if at else location.moved_from(home, study)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, Runs] = {}
@@ -167,6 +179,45 @@ class Connection:
                 self._client.restore(run)
                 yield run
 
+    def _parents(self, study: str, role: str) -> list[Run]:
+        """A study's parents of a role, also deleted ones, the oldest first; nothing is written."""
+        with self._lock, self._reached():
+            found = self._opened.get_experiment_by_name(experiment_of(study))
+            runs = [] if found is None else self._client.read(found.experiment_id, study)
+            return [run for run in runs if run.tags.get(KEY) == f"{study}/{role}"]
+
+    def _parents_before(self, study: str, role: str) -> list[Run]:
+        """The same in the store that the study's runs were in before, if that was another one.
+
+        What cannot be read there is missing here, with a warning.
+        """
+        if self._moved_from is None:
+            return []
+        try:
+            before = type(self)(self._store.home, study, create=False, at=self._moved_from)
+            return before._parents(study, role)
+        except store.StoreError as error:
+            self._unread = True
+            _LOGGER.warning(
+                "The runs of %s were written to %s before, which cannot be read: %s If its "
+                "confirmation was logged there before it began, %s does not know it, and the "
+                "report is EXPLORATORY. Make that store readable; then run `workbench sync %s` "
+                "with this store.",
+                study,
+                location.shown(self._moved_from),
+                str(error).rstrip(".") + ".",
+                self.uri,
+                study,
+            )
+            return []
+
+    def _remember(self, study: str) -> None:
+        """Keep where the study's runs are now, once this store has what the one before had."""
+        if self._moved_from is not None and not self._unread:
+            shared = isinstance(self._store, location.SharedStore)
+            directory = study_directory(self._store.home, study)
+            location.remember(directory, self.uri if shared else None)
+
     def _open(
         self,
         runs: Runs,
@@ -189,8 +240,11 @@ class Connection:
             parents = PARENT not in tags and PARENT not in other.tags
             earlier = other.tags.get(RECORD) != tags.get(RECORD)
             if earlier and (parents or other.tags[KEY] == tags[KEY]):
-                if parents and not other.deleted and isinstance(self._store, location.SharedStore):
-                    raise self._store.taken(study, other)
+                if isinstance(self._store, location.SharedStore) and parents:
+                    # Also below a parent that was deleted by itself.
+                    if _family(runs, other):
+                        raise self._store.taken(study, other)
+                    continue
                 self._discard(runs, study, other)
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
@@ -202,10 +256,15 @@ class Connection:
 
     def _discard(self, runs: Runs, study: str, run: Run) -> None:
         """Put a run and those below it in MLflow's bin, without their models."""
-        for each in (run, *runs.values()):
-            if not each.deleted and run.run_id in (each.run_id, each.tags.get(PARENT)):
-                self._models.remove(self._experiments[study], each)
-                self._client.delete(each)
+        for each in _family(runs, run):
+            self._models.remove(self._experiments[study], each)
+            self._client.delete(each)
+
+
+def _family(runs: Runs, run: Run) -> list[Run]:
+    """Those of a run and the runs below it that are not in MLflow's bin."""
+    below = (each for each in runs.values() if each.tags.get(PARENT) == run.run_id)
+    return [each for each in (run, *below) if not each.deleted]
 
 
 def import_mlflow() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import socket
 import tomllib
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from workbench.record import STUDY_NAME, experiment_of
+from workbench.record import STUDY_NAME, experiment_of, study_directory
+from workbench.record.files import write_atomically
 from workbench.tracker.store import StoreError, Unreachable, uri_of
 from workbench.tracker.stored_run import Run
 
@@ -117,18 +119,19 @@ class SharedStore:
         return StoreError(f"MLflow at {self.uri} refuses: {said}.{hint}")
 
 
-def shared(home: Path, study: str | None = None) -> SharedStore | None:
+def shared(home: Path, study: str | None = None, at: str | None = None) -> SharedStore | None:
     """The store that a home or one of its studies shares; None for the home's own.
 
     Args:
         home: The folder that holds ``mlruns``.
         study: Its name, or that of a file with ``across``.
+        at: A tracking URI that counts before all others.
 
     Raises:
         StoreError: The address, or the file that names it, cannot be used.
     """
     home = home.resolve()
-    uri = os.environ.get(VARIABLE) or _of_home(home) or _of_study(home, study)
+    uri = at or os.environ.get(VARIABLE) or _of_home(home) or _of_study(home, study)
     own = home / "mlruns" / "mlflow.db"
     path = uri.removeprefix("sqlite:///") if uri and uri.startswith("sqlite:///") else None
     if not uri or (path is not None and Path(path).resolve() == own):
@@ -136,8 +139,9 @@ def shared(home: Path, study: str | None = None) -> SharedStore | None:
     if not _is_address(uri):
         raise StoreError(
             f"{shown(uri)} is no address that runs can be written to; expected a server "
-            f"(https://...) or a database (postgresql+psycopg://...). It comes from {VARIABLE} or "
-            f"{home / 'mlruns' / SETTINGS}."
+            f"(https://...) or a database (postgresql+psycopg://...), with special characters of "
+            f"user and password as %40 (@), %23 (#), %2F (/) or %3F (?). It comes from {VARIABLE} "
+            f"or {home / 'mlruns' / SETTINGS}."
         )
     limit_waiting()
     if path is not None:
@@ -149,20 +153,30 @@ def shared(home: Path, study: str | None = None) -> SharedStore | None:
 
 
 def _is_address(uri: str) -> bool:
-    parts = urlsplit(uri)
     try:
+        parts = urlsplit(uri)
         _ = parts.port
     except ValueError:  # no number
         return False
-    return parts.scheme.partition("+")[0] in _SCHEMES
+    # An @ further behind may end a password with a character that ends the host's part.
+    whole = parts.scheme == "sqlite" or "@" not in parts.path + parts.query + parts.fragment
+    return whole and parts.scheme.partition("+")[0] in _SCHEMES
 
 
 def _logged_in(uri: str) -> str:
     """A server's address without user and password, which MLflow then finds in the environment.
 
     In an address they would be in its messages.
+
+    Raises:
+        StoreError: It has a password without a user, which may be a token.
     """
     parts = urlsplit(uri)
+    if parts.password and not parts.username:
+        raise StoreError(
+            f"{shown(uri)}: the address has a password without a user. Set a token as the variable "
+            "MLFLOW_TRACKING_TOKEN instead, and leave it out of the address."
+        )
     if parts.username:
         os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
         os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
@@ -179,19 +193,57 @@ def limit_waiting() -> None:
 
 def used_before(study_directory: Path) -> str | None:
     """The shared store that a study's last command wrote to; None for the home's own."""
-    try:
-        uri = json.loads((study_directory / "study.json").read_bytes()).get("tracking_uri")
-    except (OSError, ValueError, AttributeError):
-        return None
+    uri = _description(study_directory).get("tracking_uri")
     return uri if isinstance(uri, str) else None
 
 
+def _description(study_directory: Path) -> dict[str, Any]:
+    """What study.json holds; nothing where it is missing or damaged."""
+    try:
+        content = json.loads((study_directory / "study.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def remember(study_directory: Path, uri: str | None) -> None:
+    """Keep the shared store that a study's runs are in; None for the home's own."""
+    content = _description(study_directory)
+    if content and content.get("tracking_uri") != uri:
+        content.pop("tracking_uri", None)
+        content |= {} if uri is None else {"tracking_uri": uri}
+        text = json.dumps(content, indent=1)
+        write_atomically(study_directory / "study.json", text.encode())
+
+
+def unsent_mark(study_directory: Path) -> Path:
+    """A file that is there from the start of a driver until the store has all records."""
+    return study_directory / ".unsent"
+
+
+def moved_from(home: Path, study: str | None) -> str | None:
+    """Tracking URI of the store that a study's runs were in, if they are now written to another."""
+    if study is None or not STUDY_NAME.fullmatch(study):
+        return None
+    directory, own = study_directory(home.resolve(), study), _own(home)
+    store = shared(home, study)
+    before = used_before(directory) or own
+    now = own if store is None else store.uri
+    return before if before != now and (directory / "study.json").exists() else None
+
+
+def _own(home: Path) -> str:
+    return uri_of(home.resolve() / "mlruns" / "mlflow.db")
+
+
 def shown(uri: str) -> str:
-    """An address without user, password and options, which may hold one."""
-    parts = urlsplit(uri)
-    if not parts.netloc:
+    """An address without user, password and options, which may hold one.
+
+    All up to the last @ is left out: a password that is not quoted may hold any character.
+    """
+    if uri.startswith("sqlite:"):
         return uri.partition("?")[0]
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return re.split("[?#]", re.sub("//.*@", "//", uri, flags=re.DOTALL))[0]
 
 
 def without_credentials(text: str, uri: str) -> str:

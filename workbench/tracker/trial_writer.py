@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench import record
 from workbench.record import Role, State, TrialDirectory
 from workbench.record.files import holder, is_temporary
-from workbench.tracker import entry, reader
+from workbench.tracker import entry, location, reader
 from workbench.tracker.connection import Connection, Runs
 from workbench.tracker.entry import (
     BEST,
@@ -17,6 +17,8 @@ from workbench.tracker.entry import (
     MODEL,
     MODEL_ID,
     PARENT,
+    PROTOCOL,
+    PROTOCOL_2,
     RECORD,
     WITHHELD,
     Entry,
@@ -208,6 +210,8 @@ class TrialWriter(Connection):
                     self._client.write(run, tags=gone)
                     self._client.set_status(run, entry.STATUS[State.FAILED], record.now())
                     sent.add(identity)
+        self._remember(study)
+        location.unsent_mark(study_directory).unlink(missing_ok=True)
         return len(sent)
 
     def _parent(self, study_directory: Path, role: str) -> str:
@@ -225,7 +229,27 @@ class TrialWriter(Connection):
             self._client.restore_files(
                 run, {f"study/{name}": study_directory / name for name in files}
             )
+            if role == "confirmation":
+                self._carry(run, study_directory)
             return run.run_id
+
+    def _carry(self, run: Run, study_directory: Path) -> None:
+        """Copy the hashes of the protocols from the store that the study's runs were in before.
+
+        They are the evidence that the plans were fixed before the runs. The files are none, so a
+        hash that no store has stays missing.
+        """
+        planned = {PROTOCOL: 1, PROTOCOL_2: 2}
+        lacking = [
+            tag
+            for tag, look in planned.items()
+            if tag not in run.tags and record.protocol_path(study_directory, look=look).exists()
+        ]
+        if lacking:
+            for parent in self._parents_before(study_directory.name, "confirmation"):
+                if identity_of(parent.tags) == identity_of(run.tags):
+                    found = {tag: parent.tags[tag] for tag in lacking if tag in parent.tags}
+                    self._client.write(run, tags=found)
 
     def _open_parent(self, runs: Runs, study: str, role: str) -> Run:
         tags = self._parent_tags(runs, study, role)
