@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -202,6 +203,33 @@ def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
         Tracker(home).read_trials("digits")
     assert SECRET not in str(caught.value)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [
+        ("postgresql", "psycopg", r"psycopg\[binary\]"),
+        ("postgresql+psycopg", "psycopg", r"psycopg\[binary\]"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
+)
+def test_a_database_whose_driver_is_missing_says_what_to_install(
+    home: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, module: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        port = database.getsockname()[1]
+        monkeypatch.setenv(location.VARIABLE, f"{scheme}://me:{SECRET}@127.0.0.1:{port}/runs")
+        with pytest.raises(StoreError, match=f"pip install '{package}'") as caught:
+            Tracker(home).read_trials("digits")
+    assert not isinstance(caught.value, Unreachable)
+    assert SECRET not in str(caught.value)
+
+
+def test_an_unknown_driver_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(location.VARIABLE, "postgresql+psycop:///runs")
+    with pytest.raises(StoreError, match=r"postgresql\.psycop\b"):
+        Tracker(home).read_trials("digits")
 
 
 def test_trials_below_a_parent_that_was_deleted_are_not_discarded_for_another_home(

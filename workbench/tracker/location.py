@@ -25,6 +25,8 @@ from workbench.tracker.stored_run import Run
 VARIABLE = "MLFLOW_TRACKING_URI"
 SETTINGS = "workbench.toml"
 _SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
+# What installs the modules that SQLAlchemy asks for, where the names differ.
+_PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 # A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -73,14 +75,30 @@ class SharedStore:
 
         Raises:
             Unreachable: It does not.
+            StoreError: The library that talks to such a database is not installed.
         """
         parts = urlsplit(self.opened)
-        if self.served or not (parts.hostname and parts.port):
+        if self.served:
             return
+        if parts.hostname and parts.port:
+            try:
+                socket.create_connection((parts.hostname, parts.port), timeout=4).close()
+            except OSError as error:
+                raise self.problem(error, str(error)) from None
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import ArgumentError
+
         try:
-            socket.create_connection((parts.hostname, parts.port), timeout=4).close()
-        except OSError as error:
-            raise self.problem(error, str(error)) from None
+            create_engine(self.opened)  # connects to nothing
+        except ModuleNotFoundError as error:
+            package = _PACKAGES.get(error.name or "", error.name)
+            raise StoreError(
+                f"MLflow at {self.uri} needs the Python package {error.name}. Install it: pip "
+                f"install '{package}'"
+            ) from error
+        except ArgumentError as error:
+            said = without_credentials(str(error), self.opened)
+            raise StoreError(f"MLflow at {self.uri} cannot be opened: {said}.") from None
 
     def relocate(self) -> None:
         """Nothing: what the store names is there for all homes."""
