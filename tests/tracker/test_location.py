@@ -252,9 +252,23 @@ def test_trials_below_a_parent_that_was_deleted_are_not_discarded_for_another_ho
     assert run.info.lifecycle_stage == "active"
     model = client.get_logged_model(run.data.tags["workbench.model_id"])
     assert model.status == "READY"
-    # A study of which nothing is left gives its name free.
-    client.delete_run(run_id)
-    assert made.parent_of(Tracker(tmp_path / "second", made.STUDY)) != parent
+
+
+def test_a_moved_home_does_not_write_to_its_old_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/common.db")
+    old, new = tmp_path / "old", tmp_path / "new"
+    made.write(old, ended=made.result(State.COMPLETE))
+    Tracker(old, made.STUDY).reconcile(record.study_directory(old, made.STUDY))
+    old.rename(new)
+    made.write(new, made.spec(8), ended=made.result(State.COMPLETE))
+    study = record.study_directory(new, made.STUDY)
+    with pytest.raises(StoreError, match=f"{old}/mlruns/artifacts/digits.*{new}"):
+        Tracker(new, made.STUDY).reconcile(study)
+    assert not old.exists()
+    old.symlink_to(new)
+    assert Tracker(new, made.STUDY).reconcile(study) == 1
 
 
 def test_a_database_takes_the_runs_of_several_homes_with_the_files_in_each(

@@ -103,6 +103,26 @@ class SharedStore:
     def relocate(self) -> None:
         """Nothing: what the store names is there for all homes."""
 
+    def refuse_another_home(self, study: str, place: str) -> None:
+        """Refuse to write files of a study below another home, or below where this one was.
+
+        Args:
+            study: Its name.
+            place: URI of the folder in which a database says that the artifacts are.
+
+        Raises:
+            StoreError: The folder is that of another home.
+        """
+        folder = Path(unquote(urlsplit(place).path))
+        if place.endswith(f"/mlruns/artifacts/{study}") and not folder.resolve().is_relative_to(
+            self.home
+        ):
+            raise StoreError(
+                f"MLflow at {self.uri} keeps the artifacts of {study} in {folder}, which is not in "
+                f"this home ({self.home}). If the home was moved, move it back, or make "
+                f"{folder.parents[2]} a link to it. Else give the study another name."
+            )
+
     def taken(self, study: str, run: Run) -> StoreError:
         """Why a study cannot be written: the store has another one of its name."""
         return StoreError(
