@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -204,6 +205,33 @@ def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [
+        ("postgresql", "psycopg", r"psycopg\[binary\]"),
+        ("postgresql+psycopg", "psycopg", r"psycopg\[binary\]"),
+        ("mysql+pymysql", "pymysql", "pymysql"),
+    ],
+)
+def test_a_database_whose_driver_is_missing_says_what_to_install(
+    home: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, module: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        port = database.getsockname()[1]
+        monkeypatch.setenv(location.VARIABLE, f"{scheme}://me:{SECRET}@127.0.0.1:{port}/runs")
+        with pytest.raises(StoreError, match=f"pip install '{package}'") as caught:
+            Tracker(home).read_trials("digits")
+    assert not isinstance(caught.value, Unreachable)
+    assert SECRET not in str(caught.value)
+
+
+def test_an_unknown_driver_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(location.VARIABLE, "postgresql+psycop:///runs")
+    with pytest.raises(StoreError, match=r"postgresql\.psycop\b"):
+        Tracker(home).read_trials("digits")
+
+
 def test_trials_below_a_parent_that_was_deleted_are_not_discarded_for_another_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,9 +252,23 @@ def test_trials_below_a_parent_that_was_deleted_are_not_discarded_for_another_ho
     assert run.info.lifecycle_stage == "active"
     model = client.get_logged_model(run.data.tags["workbench.model_id"])
     assert model.status == "READY"
-    # A study of which nothing is left gives its name free.
-    client.delete_run(run_id)
-    assert made.parent_of(Tracker(tmp_path / "second", made.STUDY)) != parent
+
+
+def test_a_moved_home_does_not_write_to_its_old_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/common.db")
+    old, new = tmp_path / "old", tmp_path / "new"
+    made.write(old, ended=made.result(State.COMPLETE))
+    Tracker(old, made.STUDY).reconcile(record.study_directory(old, made.STUDY))
+    old.rename(new)
+    made.write(new, made.spec(8), ended=made.result(State.COMPLETE))
+    study = record.study_directory(new, made.STUDY)
+    with pytest.raises(StoreError, match=f"{old}/mlruns/artifacts/digits.*{new}"):
+        Tracker(new, made.STUDY).reconcile(study)
+    assert not old.exists()
+    old.symlink_to(new)
+    assert Tracker(new, made.STUDY).reconcile(study) == 1
 
 
 def test_a_database_takes_the_runs_of_several_homes_with_the_files_in_each(

@@ -233,7 +233,7 @@ class Connection:
         store these may be of somebody else.
 
         Raises:
-            StoreError: A shared store has a study of the same name.
+            StoreError: A shared store has a study of the same name, or keeps its files elsewhere.
         """
         run = runs.get(identity_of(tags))
         for other in list(runs.values()):
@@ -246,6 +246,10 @@ class Connection:
                         raise self._store.taken(study, other)
                     continue
                 self._discard(runs, study, other)
+        if PARENT not in tags and isinstance(self._store, location.SharedStore):
+            experiment = self._opened.get_experiment(self._experiments[study])
+            name = experiment_of(study)
+            self._store.refuse_another_home(name, experiment.artifact_location)
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
             tags = {**source, "mlflow.user": _user(), **tags}

@@ -25,6 +25,8 @@ from workbench.tracker.stored_run import Run
 VARIABLE = "MLFLOW_TRACKING_URI"
 SETTINGS = "workbench.toml"
 _SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
+# What installs the modules that SQLAlchemy asks for, where the names differ.
+_PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 # A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -73,17 +75,53 @@ class SharedStore:
 
         Raises:
             Unreachable: It does not.
+            StoreError: The library that talks to such a database is not installed.
         """
         parts = urlsplit(self.opened)
-        if self.served or not (parts.hostname and parts.port):
+        if self.served:
             return
+        if parts.hostname and parts.port:
+            try:
+                socket.create_connection((parts.hostname, parts.port), timeout=4).close()
+            except OSError as error:
+                raise self.problem(error, str(error)) from None
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import ArgumentError
+
         try:
-            socket.create_connection((parts.hostname, parts.port), timeout=4).close()
-        except OSError as error:
-            raise self.problem(error, str(error)) from None
+            create_engine(self.opened)  # connects to nothing
+        except ModuleNotFoundError as error:
+            package = _PACKAGES.get(error.name or "", error.name)
+            raise StoreError(
+                f"MLflow at {self.uri} needs the Python package {error.name}. Install it: pip "
+                f"install '{package}'"
+            ) from error
+        except ArgumentError as error:
+            said = without_credentials(str(error), self.opened)
+            raise StoreError(f"MLflow at {self.uri} cannot be opened: {said}.") from None
 
     def relocate(self) -> None:
         """Nothing: what the store names is there for all homes."""
+
+    def refuse_another_home(self, study: str, place: str) -> None:
+        """Refuse to write files of a study below another home, or below where this one was.
+
+        Args:
+            study: Its name.
+            place: URI of the folder in which a database says that the artifacts are.
+
+        Raises:
+            StoreError: The folder is that of another home.
+        """
+        folder = Path(unquote(urlsplit(place).path))
+        if place.endswith(f"/mlruns/artifacts/{study}") and not folder.resolve().is_relative_to(
+            self.home
+        ):
+            raise StoreError(
+                f"MLflow at {self.uri} keeps the artifacts of {study} in {folder}, which is not in "
+                f"this home ({self.home}). If the home was moved, move it back, or make "
+                f"{folder.parents[2]} a link to it. Else give the study another name."
+            )
 
     def taken(self, study: str, run: Run) -> StoreError:
         """Why a study cannot be written: the store has another one of its name."""
