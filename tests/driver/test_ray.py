@@ -137,7 +137,7 @@ def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_
 def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
     cluster: Any, crew: Crew, home: Path
 ) -> None:
-    node = cluster.add_node(num_cpus=4)
+    nodes = [cluster.add_node(num_cpus=4)]
     light = write_light(home / "light", SLOW)
     tray = Tray(
         pile_of(1, light, home, home / "t"), after_a_loss=pile_of(1, light, home, home / "u")
@@ -148,13 +148,14 @@ def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
             workers_of(home)[0].kill()
         elif len(tray.lost_ones) == 1:
             # It was the only one with room for this worker.
-            cluster.remove_node(node, allow_graceful=False)
-            cluster.add_node(num_cpus=4)
+            cluster.remove_node(nodes[0], allow_graceful=False)
+            nodes.append(cluster.add_node(num_cpus=4))
 
     tray.on_report = lose
     workers, needs = crew(1), Resources(device="cpu", cpus=4)
     workers.prepare(1, needs)
     workers.run(tray)
+    cluster.remove_node(nodes[1])
     killed, removed = [reason for _, reason in tray.lost_ones]
     assert killed == "worker ended by signal SIGKILL"
     assert removed.startswith("worker ended")
