@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 
 from tests.support.processes import Forked
 from tests.support.tiny import TWO, Silent
+from tests.support.virtual_workers import score
 from workbench import record
 from workbench.commands.session import readable
 from workbench.driver import Driver, Resources, attempts
@@ -34,12 +35,6 @@ from workbench.study.study import Study
 from workbench.tracker.store import StoreError
 
 Write = Callable[..., Path]
-
-
-def score(spec: TrialSpec, epoch: int) -> float:
-    """A made-up learning curve: good near a learning rate of 0.01, rising with the epochs."""
-    rate = spec.plan.phases[0].learning_rate
-    return 1.0 / (1.0 + (math.log10(rate) + 2.0) ** 2) * epoch / 3
 
 
 class MadeUpTraining:
