@@ -118,7 +118,7 @@ def test_a_page_is_closed_as_its_driver_says(tiny: Path, home: Path, status: str
 
 def test_a_page_is_open_while_its_study_is_driven(tiny: Path, home: Path) -> None:
     config = load(tiny)
-    with parent_run.opened(Study(config, home), Role.SEARCH) as page:
+    with parent_run.open_parent(Study(config, home), Role.SEARCH) as page:
         assert parent_of(home).info.status == "RUNNING"
         assert parent_of(home).info.run_id == page.mirror.parent
     assert page.unsent == 0
@@ -128,7 +128,7 @@ def test_a_page_is_left_as_failed_when_the_driver_breaks(tiny: Path, home: Path)
     config = load(tiny)
     with (
         pytest.raises(RuntimeError, match="broken"),
-        parent_run.opened(Study(config, home), Role.SEARCH),
+        parent_run.open_parent(Study(config, home), Role.SEARCH),
     ):
         raise RuntimeError("broken")
     assert parent_of(home).info.status == "FAILED"
@@ -157,7 +157,7 @@ def test_a_try_does_not_change_what_the_search_was_made_with(
 
 def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Path) -> None:
     file = write_study(("  freeze_depth: [0, all]\n", ""))
-    with parent_run.opened(Study(load(file, ["recipe.epochs=1"]), home), Role.SEARCH):
+    with parent_run.open_parent(Study(load(file, ["recipe.epochs=1"]), home), Role.SEARCH):
         found = described(home)
     assert (found["name"], found["epochs"]) == ("tiny", 1)
     assert found["overrides"] == ["recipe.epochs=1"]
@@ -175,12 +175,12 @@ def test_a_study_stays_in_the_store_that_its_last_command_wrote_to(
     monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/new.db")
     hold(tiny, home, role=role)
     monkeypatch.delenv(location.VARIABLE)
-    store = location.shared(home, "tiny")
+    store = location.shared_store(home, "tiny")
     assert store is not None and store.uri == f"sqlite:///{tmp_path}/new.db"
     monkeypatch.setenv(location.VARIABLE, f"sqlite:///{home}/mlruns/mlflow.db")
     hold(tiny, home, role=role)
     monkeypatch.delenv(location.VARIABLE)
-    assert location.shared(home, "tiny") is None
+    assert location.shared_store(home, "tiny") is None
 
 
 def test_a_finished_study_says_what_a_server_that_is_down_lacks(
@@ -286,7 +286,7 @@ def test_a_start_without_a_trial_to_train_keeps_the_code_and_changes_the_descrip
     (folder / "code.py").write_text("answer = 43\n")
     file.write_text(file.read_text().replace("fits the wines", "fits these wines"))
     config = load(file)
-    with parent_run.opened(Study(config, home), Role.SEARCH, trains=False) as page:
+    with parent_run.open_parent(Study(config, home), Role.SEARCH, trains=False) as page:
         page.status = "FINISHED"
     after = parent_of(home)
     for name in ("mlflow.source.git.commit", "workbench.git_dirty"):
@@ -336,7 +336,7 @@ def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
     tiny: Path, home: Path
 ) -> None:
     config = load(tiny)
-    with parent_run.opened(
+    with parent_run.open_parent(
         Study(config, home),
         Role.CONFIRMATION,
         tags={"workbench.protocol": "abc"},

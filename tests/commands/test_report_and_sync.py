@@ -326,7 +326,7 @@ def test_no_store_gets_the_hash_of_a_protocol_that_the_one_before_did_not_have(
     assert logged_in(own_home) is None
     assert f"digits were written to sqlite:///{old} before, which cannot be read" in caplog.text
     assert "workbench sync digits" in caplog.text
-    assert location.used_before(record.study_directory(own_home, made.STUDY)) is None
+    assert location.uri_in_record(record.study_directory(own_home, made.STUDY)) is None
     old.with_name("away.db").rename(old)
     publish.sync(made.STUDY, own_home)
     assert logged_in(own_home) == confirmed.sha256(CASE)

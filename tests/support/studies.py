@@ -142,6 +142,6 @@ def hold(
 ) -> None:
     """Open a study's page and close it again, without any trial."""
     config = load(file)
-    with parent_run.opened(Study(config, home), role) as page:
+    with parent_run.open_parent(Study(config, home), role) as page:
         if status is not None:
             page.status = status

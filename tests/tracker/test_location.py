@@ -20,6 +20,7 @@ from workbench import record
 from workbench.record import State
 from workbench.tracker import Tracker, location
 from workbench.tracker.mirror import Mirror
+from workbench.tracker.shared_store import redacted
 from workbench.tracker.store import StoreError, Unreachable
 
 SECRET = "hunter2"
@@ -35,7 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def place(home: Path, study: str | None = None) -> str | None:
-    store = location.shared(home, study)
+    store = location.shared_store(home, study)
     return None if store is None else store.uri
 
 
@@ -79,7 +80,7 @@ def test_a_broken_file_of_settings_is_named(home: Path, text: str, said: str) ->
     (home / "mlruns").mkdir()
     (home / "mlruns" / "workbench.toml").write_text(text)
     with pytest.raises(StoreError, match=said):
-        location.shared(home)
+        location.shared_store(home)
 
 
 @pytest.mark.parametrize("place", ["ftp://{}files.org/runs", "http://{}files.org:port"])
@@ -88,7 +89,7 @@ def test_an_address_that_mlflow_cannot_write_to_is_refused_without_its_password(
 ) -> None:
     monkeypatch.setenv(location.VARIABLE, place.format(f"me:{SECRET}@") + f"?key={SECRET}")
     with pytest.raises(StoreError, match=f"{place.format('')} is no address") as caught:
-        location.shared(home)
+        location.shared_store(home)
     assert SECRET not in str(caught.value)
 
 
@@ -98,12 +99,12 @@ def test_a_password_that_is_not_quoted_is_shown_in_no_message(
 ) -> None:
     for scheme in ("http", "postgresql+psycopg"):
         address = f"{scheme}://me:hun{character}{SECRET}@host.org:5000"
-        assert location.shown(address) == f"{scheme}://host.org:5000"
+        assert redacted(address) == f"{scheme}://host.org:5000"
         monkeypatch.setenv(location.VARIABLE, address)
         # Only an @ belongs to the password in any case.
         if character != "@":
             with pytest.raises(StoreError, match=f"{scheme[:4]}.*://host.org:5000 .*%23") as caught:
-                location.shared(home)
+                location.shared_store(home)
             assert "hun" not in str(caught.value)
 
 
@@ -112,7 +113,7 @@ def test_a_token_in_an_address_is_refused_and_not_dropped(
 ) -> None:
     monkeypatch.setenv(location.VARIABLE, f"https://:{SECRET}@host.org")
     with pytest.raises(StoreError, match=r"https://host.org: .*MLFLOW_TRACKING_TOKEN") as caught:
-        location.shared(home)
+        location.shared_store(home)
     assert SECRET not in str(caught.value)
 
 

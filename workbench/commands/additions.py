@@ -69,7 +69,7 @@ def add_level(
     file, before = browse.source_of(str(study), home)
     first = load_all(file, [*before, *overrides])[0]
     _refuse_kind(first, level)
-    with session.opened(home, workers, watcher) as at:
+    with session.open_session(home, workers, watcher) as at:
         watcher.prepare(first.name)
         base = Study(first, home)
         if not base.directory.is_dir():

@@ -93,7 +93,7 @@ def confirm_study(
         names = [config.name for config in configs]
         hint = did_you_mean(str(study), names) or f"; it has {listed(names)}."
         raise browse.Unknown(f"{file} has no study {study}{hint}")
-    with session.opened(home, workers, watcher) as at:
+    with session.open_session(home, workers, watcher) as at:
         return session.for_each(
             chosen,
             lambda config: confirm(at, config, wait=wait, agree=agree, fresh=fresh),

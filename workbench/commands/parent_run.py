@@ -54,7 +54,7 @@ class ParentRun:
 
 
 @contextmanager
-def opened(
+def open_parent(
     study: Study,
     role: Role,
     *,
@@ -82,7 +82,7 @@ def opened(
     texts = _files(study, None if path.exists() else uuid.uuid4().hex)
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
-        known, before = path.exists(), location.used_before(study.directory)
+        known, before = path.exists(), location.uri_in_record(study.directory)
         write_atomically(path, texts["study.json"].encode())
         # Where the hash of a protocol is must not be forgotten before the new store has it.
         if known and record.protocol_path(study.directory).exists():
@@ -153,7 +153,7 @@ def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) ->
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
     # was asked, it would answer the same.
     known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
-    own = location.shared(study.home, study.name) is None
+    own = location.shared_store(study.home, study.name) is None
     if own and known.get():
         return 0
     tracker = Tracker(study.home, study.name)
@@ -163,7 +163,7 @@ def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) ->
             tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
     except Unreachable as problem:
         _LOGGER.warning("%s. `workbench sync %s` updates it later.", problem, study.name)
-        moved = location.moved_from(study.home, study.name) is not None
+        moved = location.previous_store(study.home, study.name) is not None
         sent = not moved and not location.unsent_mark(study.directory).exists()
         return 0 if sent else len(record.scan(study.directory))
     if finished and own:
@@ -173,7 +173,10 @@ def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) ->
 
 def places(study: Study) -> list[str]:
     """Where the runs of a study go, unless that is the home's own store, and where they were."""
-    store, before = location.shared(study.home, study.name), location.used_before(study.directory)
+    store, before = (
+        location.shared_store(study.home, study.name),
+        location.uri_in_record(study.directory),
+    )
     own, now = "the home's own store", None if store is None else store.uri
     notes = [] if now is None else [f"Runs are written to MLflow at {now}."]
     if before != now and (study.directory / "study.json").exists():
@@ -208,7 +211,7 @@ def _files(study: Study, record_id: str | None = None) -> dict[str, str]:
     """The study file and the study's description, with the identity of its directory."""
     record_id = record_id or record.study_record_id(study.directory)
     identity = {"record_id": record_id} if record_id else {}
-    store = location.shared(study.home, study.name)
+    store = location.shared_store(study.home, study.name)
     place = {} if store is None else {"tracking_uri": store.uri}
     described = {**description.describe(study), "file": _file(study), **identity, **place}
     return {

@@ -69,14 +69,14 @@ def register(
             f"MLflow takes no model with the name {name!r}; use letters, digits, _ and -."
         )
     # The alias says that a verdict supports it.
-    common = location.shared(home, study)
+    shared = location.shared_store(home, study)
     champion = strategy is None and facts.verdict.word in (Word.WINNER, Word.GOOD_ENOUGH)
     card = model_card(
         description,
         facts,
         LOAD_MLFLOW.format(
             # Of the home's own store, from the home on: the home may be moved.
-            uri=common.uri if common else "sqlite:///mlruns/mlflow.db",
+            uri=shared.uri if shared else "sqlite:///mlruns/mlflow.db",
             name=name,
             place=f"@{CHAMPION}" if champion else "/latest",
         ),

@@ -58,7 +58,7 @@ def run_study(
         Broken: Every trial fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
-    with session.opened(home, workers, watcher) as at:
+    with session.open_session(home, workers, watcher) as at:
         file, before = _file_of(file, at.home)
         configs = load_all(file, [*before, *overrides])
         if len(configs) > 1:

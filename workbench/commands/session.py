@@ -113,7 +113,7 @@ class Session:
             role: Of the trials.
             title: Shown with the progress.
             notes: Shown before the first trial.
-            trains: Whether a trial is left to train, see ``parent_run.opened``.
+            trains: Whether a trial is left to train, see ``parent_run.open_parent``.
             tags: More tags of the parent run.
             files: More texts of the parent run, by file name.
             note: The parent run's description while trials run.
@@ -130,7 +130,7 @@ class Session:
             with (
                 # From here on a signal parks trials instead of raising KeyboardInterrupt.
                 self.stop.deferred(),
-                parent_run.opened(study, role, trains=trains, tags=tags, files=files) as page,
+                parent_run.open_parent(study, role, trains=trains, tags=tags, files=files) as page,
             ):
 
                 def progress(driver: Driver) -> None:
@@ -205,7 +205,7 @@ def for_each(
 
 
 @contextmanager
-def opened(
+def open_session(
     home: Path, workers: Workers, watcher: Watcher, *, read: Callable[[Path], StudyConfig] = load
 ) -> Iterator[Session]:
     """A session that listens to signals, from before the home is looked at to the end.

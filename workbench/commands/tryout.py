@@ -56,7 +56,7 @@ def try_trial(
     Raises:
         StudyFileError: As for ``run_study``, or a setting is not valid.
     """
-    with session.opened(home, workers, watcher) as at:
+    with session.open_session(home, workers, watcher) as at:
         config = load(file)
         proposal = proposal_of(config, settings)
         study = Study(config, at.home, pending=True)

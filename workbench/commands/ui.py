@@ -15,8 +15,8 @@ from workbench.tracker import Tracker, location, store
 
 def server_of(home: Path, study: str | None) -> str | None:
     """The address of the tracking server that has the runs; None if one must be started."""
-    common = location.shared(home, study)
-    return common.uri.rstrip("/") if common and common.served else None
+    shared = location.shared_store(home, study)
+    return shared.uri.rstrip("/") if shared and shared.is_server else None
 
 
 def page(home: Path, port: int, study: str | None) -> str:
@@ -37,8 +37,8 @@ def page(home: Path, port: int, study: str | None) -> str:
 
 def serve(home: Path, port: int, study: str | None) -> NoReturn:
     """Replace this process by MLflow's server, so that signals reach it directly."""
-    common = location.shared(home, study)
-    command, added = store.serve(home, port, common.opened if common else None)
+    shared = location.shared_store(home, study)
+    command, added = store.serve(home, port, shared.connection_uri if shared else None)
     os.execve(command[0], command, {**os.environ, **added})
 
 

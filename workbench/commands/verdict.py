@@ -56,9 +56,9 @@ def judge(
     if (path is None) == (experiment is None):
         raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
     if experiment is not None:
-        common = location.shared(home, experiment)
+        shared = location.shared_store(home, experiment)
         own = store.uri_of(home / "mlruns" / "mlflow.db")
-        address = uri or (own if common is None else common.opened)
+        address = uri or (own if shared is None else shared.connection_uri)
         rows = read_experiment(address, experiment, metric)
     else:
         assert path is not None

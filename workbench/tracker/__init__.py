@@ -53,7 +53,7 @@ class Tracker(TrialWriter):
             datasets: What the study reads.
             view: Tags of the experiment; see ``view.tags_of``.
         """
-        with self._writing(study) as runs:
+        with self._locked_runs(study) as runs:
             self._client.tag_experiment(self._experiments[study], view or {})
             run = self._open_parent(runs, study, role)
             texts: dict[str, Path | str] = {f"study/{name}": text for name, text in files.items()}
@@ -74,7 +74,7 @@ class Tracker(TrialWriter):
 
         Where the store has none, that of the store which the runs were in before.
         """
-        with self._writing(study) as runs:
+        with self._locked_runs(study) as runs:
             parents = [run for (key, _), run in runs.items() if key == f"{study}/{role}"]
         if not any(tag in run.tags for run in parents):
             parents = self._parents_before(study, role)
@@ -82,7 +82,7 @@ class Tracker(TrialWriter):
 
     def is_finished(self, study: str, role: str, *, files: Mapping[str, str]) -> bool:
         """Whether a study's parent run is FINISHED and holds these texts below ``study/``."""
-        with self._writing(study) as runs:
+        with self._locked_runs(study) as runs:
             run = runs.get(identity_of(self._parent_tags(runs, study, role)))
             if run is None or run.deleted or run.status != "FINISHED":
                 return False
@@ -91,7 +91,7 @@ class Tracker(TrialWriter):
 
     def close_parent(self, run_id: str, status: str) -> None:
         """Set how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it can continue."""
-        with self._writing_run(run_id) as run:
+        with self._locked_run(run_id) as run:
             self._client.set_status(run, status, record.now())
 
     def describe(
@@ -110,7 +110,7 @@ class Tracker(TrialWriter):
             tags: More tags.
             numbers: Metrics of the run as a whole; only those that have changed are logged.
         """
-        with self._writing_run(run_id) as run:
+        with self._locked_run(run_id) as run:
             changed = {k: v for k, v in (numbers or {}).items() if run.metrics.get(k) != v}
             now = record.now()
             self._client.write(
@@ -124,7 +124,7 @@ class Tracker(TrialWriter):
 
         Of the folder's entries all are stored, or only some by their names.
         """
-        with self._writing_run(run_id) as run:
+        with self._locked_run(run_id) as run:
             self._client.artifacts.put_folder(run, "report", folder, only)
 
     def register(self, run_id: str, name: str, card: str, *, champion: bool) -> str:
@@ -142,7 +142,7 @@ class Tracker(TrialWriter):
         Raises:
             LookupError: The run has no model in MLflow.
         """
-        with self._writing_run(run_id) as run:
+        with self._locked_run(run_id) as run:
             if MODEL_ID not in run.tags:
                 raise LookupError(f"MLflow has no model of the run {run_id}.")
             model = run.tags[MODEL_ID]
@@ -169,19 +169,19 @@ class Tracker(TrialWriter):
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        with self._reached():
+        with self._store_errors():
             yield reader.Reading(self._client, self.uri, study)
 
     def cells(self, name: str) -> list[str]:
         """Studies of a file with ``across``, by the file's name, as they began; else none."""
-        with self._reached():
+        with self._store_errors():
             experiment_id = self._client.experiments().get(name)
             return [] if experiment_id is None else self._client.cells(experiment_id)
 
     def additions(self, name: str) -> list[str]:
         """Studies that are named like a level which is added to a study, by their numbers."""
         start = record.addition_name(name, "")
-        with self._reached():
+        with self._store_errors():
             numbers = [each.removeprefix(start) for each in self._client.experiments()]
         found = sorted(int(number) for number in numbers if number.isdecimal())
         return [record.addition_name(name, number) for number in found]

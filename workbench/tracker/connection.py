@@ -23,6 +23,7 @@ from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifac
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
 from workbench.tracker.models import ModelClient
+from workbench.tracker.shared_store import SharedStore, redacted
 from workbench.tracker.stored_run import Run
 
 _LOGGER = logging.getLogger(__name__)
@@ -61,8 +62,8 @@ class Connection:
             store.StoreError: There is no store, or it cannot be used.
         """
         self._mlflow = mlflow = import_mlflow()
-        self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
-        self._store = location.shared(home, study, at) or store.prepare(
+        self._sql_store = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
+        self._store = location.shared_store(home, study, at) or store.prepare(
             home,
             make_tables=self._make_tables,
             revision=mlflow.store.db.utils._get_latest_schema_revision(),
@@ -70,42 +71,42 @@ class Connection:
         )
         self.uri = self._store.uri
         self.read_only = self._store.read_only
-        self._unread = False
-        self._moved_from = None if at else location.moved_from(home, study)
+        self._previous_unreadable = False
+        self._previous_uri = None if at else location.previous_store(home, study)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, Runs] = {}
 
     def _make_tables(self, uri: str) -> None:
-        self._tables(uri, "mlruns/artifacts").engine.dispose()
+        self._sql_store(uri, "mlruns/artifacts").engine.dispose()
 
     def close(self) -> None:
         """Close a home's store, so that its file is complete without sqlite's journal files."""
         # MLflow keeps one engine for each address: this is the one that the client uses.
         if isinstance(self._store, store.Store):
-            self._make_tables(self._store.opened)
+            self._make_tables(self._store.connection_uri)
 
     @cached_property
-    def _opened(self) -> Any:
+    def _mlflow_client(self) -> Any:
         """MLflow's own client, made when it is first needed: it may wait for a database."""
-        if isinstance(self._store, location.SharedStore):
-            self._store.knock()
-        with self._reached():
-            return self._mlflow.MlflowClient(self._store.opened)
+        if isinstance(self._store, SharedStore):
+            self._store.check_reachable()
+        with self._store_errors():
+            return self._mlflow.MlflowClient(self._store.connection_uri)
 
     @cached_property
     def _artifacts(self) -> Artifacts:
         if isinstance(self._store, store.Store):
             return LocalArtifacts(self._mlflow, self._store)
-        return SharedArtifacts(self._mlflow, self._opened, self._store.opened)
+        return SharedArtifacts(self._mlflow, self._mlflow_client, self._store.connection_uri)
 
     @cached_property
     def _client(self) -> RunClient:
-        return RunClient(self._mlflow, self._opened, self._artifacts)
+        return RunClient(self._mlflow, self._mlflow_client, self._artifacts)
 
     @cached_property
     def _models(self) -> ModelClient:
-        return ModelClient(self._mlflow, self._opened, self._artifacts)
+        return ModelClient(self._mlflow, self._mlflow_client, self._artifacts)
 
     def experiment(self, study: str) -> str:
         """The id of a study's experiment: found, taken out of MLflow's bin, or made.
@@ -121,7 +122,7 @@ class Connection:
         return experiment_id
 
     @contextmanager
-    def _reached(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         """A block that asks MLflow.
 
         Raises:
@@ -135,7 +136,7 @@ class Connection:
         except (self._mlflow.MlflowException, RequestException) as error:
             # Below MLflow's message, which holds the statement in SQL, is the database's own.
             cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
-            if isinstance(self._store, location.SharedStore):
+            if isinstance(self._store, SharedStore):
                 raise self._store.problem(error, str(cause)) from None
             raise store.StoreError(
                 f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
@@ -144,11 +145,11 @@ class Connection:
             ) from error
 
     @contextmanager
-    def _writing(self, study: str) -> Iterator[Runs]:
+    def _locked_runs(self, study: str) -> Iterator[Runs]:
         """A study's runs by identity, read once and kept; forgotten when anything goes wrong."""
         if self.read_only:
             raise store.StoreError(f"{self._store.home} cannot be written to.")
-        with self._lock, self._reached():
+        with self._lock, self._store_errors():
             try:
                 if study not in self._runs:
                     self._store.relocate()
@@ -163,14 +164,14 @@ class Connection:
                 raise
 
     @contextmanager
-    def _writing_run(self, run_id: str) -> Iterator[Run]:
+    def _locked_run(self, run_id: str) -> Iterator[Run]:
         """One run by its id."""
         with self._lock:
             known = (run for runs in self._runs.values() for run in runs.values())
             run = next((run for run in known if run.run_id == run_id), None)
-            with self._reached():
+            with self._store_errors():
                 study = (run or self._client.get(run_id)).tags.get("workbench.study", "")
-            with self._writing(study) as runs:
+            with self._locked_runs(study) as runs:
                 run = next((run for run in runs.values() if run.run_id == run_id), None)
                 if run is None:
                     raise store.StoreError(
@@ -181,8 +182,8 @@ class Connection:
 
     def _parents(self, study: str, role: str) -> list[Run]:
         """A study's parents of a role, also deleted ones, the oldest first; nothing is written."""
-        with self._lock, self._reached():
-            found = self._opened.get_experiment_by_name(experiment_of(study))
+        with self._lock, self._store_errors():
+            found = self._mlflow_client.get_experiment_by_name(experiment_of(study))
             runs = [] if found is None else self._client.read(found.experiment_id, study)
             return [run for run in runs if run.tags.get(KEY) == f"{study}/{role}"]
 
@@ -191,20 +192,20 @@ class Connection:
 
         What cannot be read there is missing here, with a warning.
         """
-        if self._moved_from is None:
+        if self._previous_uri is None:
             return []
         try:
-            before = type(self)(self._store.home, study, create=False, at=self._moved_from)
+            before = type(self)(self._store.home, study, create=False, at=self._previous_uri)
             return before._parents(study, role)
         except store.StoreError as error:
-            self._unread = True
+            self._previous_unreadable = True
             _LOGGER.warning(
                 "The runs of %s were written to %s before, which cannot be read: %s If its "
                 "confirmation was logged there before it began, %s does not know it, and the "
                 "report is EXPLORATORY. Make that store readable; then run `workbench sync %s` "
                 "with this store.",
                 study,
-                location.shown(self._moved_from),
+                redacted(self._previous_uri),
                 str(error).rstrip(".") + ".",
                 self.uri,
                 study,
@@ -213,8 +214,8 @@ class Connection:
 
     def _remember(self, study: str) -> None:
         """Keep where the study's runs are now, once this store has what the one before had."""
-        if self._moved_from is not None and not self._unread:
-            shared = isinstance(self._store, location.SharedStore)
+        if self._previous_uri is not None and not self._previous_unreadable:
+            shared = isinstance(self._store, SharedStore)
             directory = study_directory(self._store.home, study)
             location.remember(directory, self.uri if shared else None)
 
@@ -240,14 +241,14 @@ class Connection:
             parents = PARENT not in tags and PARENT not in other.tags
             earlier = other.tags.get(RECORD) != tags.get(RECORD)
             if earlier and (parents or other.tags[KEY] == tags[KEY]):
-                if isinstance(self._store, location.SharedStore) and parents:
+                if isinstance(self._store, SharedStore) and parents:
                     # Also below a parent that was deleted by itself.
                     if _family(runs, other):
-                        raise self._store.taken(study, other)
+                        raise self._store.name_conflict(study, other)
                     continue
                 self._discard(runs, study, other)
-        if PARENT not in tags and isinstance(self._store, location.SharedStore):
-            experiment = self._opened.get_experiment(self._experiments[study])
+        if PARENT not in tags and isinstance(self._store, SharedStore):
+            experiment = self._mlflow_client.get_experiment(self._experiments[study])
             name = experiment_of(study)
             self._store.refuse_another_home(name, experiment.artifact_location)
         if run is None:

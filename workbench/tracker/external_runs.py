@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from workbench.messages import did_you_mean, listed
-from workbench.tracker import location
+from workbench.tracker import shared_store
 from workbench.tracker.client import pages, run_of
 from workbench.tracker.connection import import_mlflow
 from workbench.tracker.entry import PARENT
@@ -84,9 +84,9 @@ def _runs(uri: str, experiment: str) -> list[Run]:
     # MLflow would make an empty store where there is none.
     if uri.startswith("sqlite:///") and not path.is_file():
         raise Unreadable(f"There is no MLflow store at {path}.")
-    location.limit_waiting()
+    shared_store.limit_waiting()
     mlflow = import_mlflow()
-    shown = location.shown(uri)
+    shown = shared_store.redacted(uri)
     try:
         client = mlflow.MlflowClient(uri)
         ids = {item.name: str(item.experiment_id) for item in pages(client.search_experiments)}
@@ -98,7 +98,7 @@ def _runs(uri: str, experiment: str) -> list[Run]:
         return [run_of(run) for run in pages(client.search_runs, [number], order_by=order)]
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
-        problem = location.without_credentials(str(error), uri)
+        problem = shared_store.without_credentials(str(error), uri)
         if "timed out" in problem:
             seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
             problem = (

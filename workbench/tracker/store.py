@@ -65,7 +65,7 @@ class Store:
         return uri_of(self.home / "mlruns" / "mlflow.db")
 
     @property
-    def opened(self) -> str:
+    def connection_uri(self) -> str:
         """The same of the file to open."""
         return uri_of(self.database)
 

@@ -63,7 +63,7 @@ class TrialWriter(Connection):
         files: dict[str, Path | str] = {**_artifacts(directory)}
         if result is not None and result.traceback is not None:
             files["traceback.txt"] = result.traceback
-        with self._writing(spec.study) as runs:
+        with self._locked_runs(spec.study) as runs:
             known = runs.get(identity_of(entry.record_tags(spec)))
             lacked = known is None
             # What has been shown cannot be withheld.
@@ -113,7 +113,7 @@ class TrialWriter(Connection):
 
     def _mark_best(self, run: Run, strategy: str, directory: TrialDirectory) -> bool:
         """Whether the run lacked the mark or its model."""
-        with self._writing(run.tags["workbench.study"]) as runs:
+        with self._locked_runs(run.tags["workbench.study"]) as runs:
             lacked = self._send_model(run, directory)
             lacked |= self._client.write(run, tags={BEST: "true"})
             for other in runs.values():
@@ -198,7 +198,7 @@ class TrialWriter(Connection):
             return 0
         reason = "The record of this trial is gone."
         gone = {entry.STATE: str(State.FAILED), "workbench.reason": reason}
-        with self._writing(study) as runs:
+        with self._locked_runs(study) as runs:
             # Last, when every record has its run: what is still running has no record.
             for identity, run in runs.items():
                 if run.status not in ("RUNNING", "SCHEDULED") or run.deleted or identity in seen:
@@ -220,7 +220,7 @@ class TrialWriter(Connection):
         Missing files are restored from the study's directory; the others stay as they were logged.
         """
         study = study_directory.name
-        with self._writing(study) as runs:
+        with self._locked_runs(study) as runs:
             before = len(runs)
             run = self._open_parent(runs, study, role)
             if len(runs) > before:
