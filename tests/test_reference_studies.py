@@ -226,6 +226,6 @@ def test_without_data_or_a_network_one_sentence_says_what_to_do(
     config = load(STUDIES / f"{name}.yaml")
     study = Study(config, home, pending=True)
     check(study)
-    assert study.resources.absent
-    for sentence in study.resources.absent:
+    assert study.inputs.absent
+    for sentence in study.inputs.absent:
         assert "\n" not in sentence and len(sentence) < 400

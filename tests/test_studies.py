@@ -68,7 +68,7 @@ def test_a_study_that_weights_come_from_is_shipped_too(path: Path, home: Path) -
 
 def test_the_digits_study_splits_its_data_as_the_design_says(home: Path) -> None:
     config = load(ROOT / "studies" / "digits.yaml")
-    sizes = Study(config, home, pending=True).resources.sizes(config.recipe)
+    sizes = Study(config, home, pending=True).inputs.sizes(config.recipe)
     assert (sizes["train"], sizes["validation"], sizes["test"]) == (100, 300, 496)
     assert [strategy.name for strategy in config.strategies][:4] == [
         "sgd-0",

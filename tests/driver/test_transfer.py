@@ -37,15 +37,15 @@ def test_a_node_gets_the_record_and_what_the_plan_names_in_the_home_once(
     directory: TrialDirectory, tmp_path: Path
 ) -> None:
     sent: transfer.Sent = {}
-    at, files = transfer.needed(directory, sent)
+    at, files = transfer.files_for(directory, sent)
     assert (at, "environment.json" in {Path(name).name for name in files}) == (
         "mlruns/studies/tiny/trials/joint/000",
         True,
     )
     assert {"code/own.py", "code/rows.npz", f"{at}/spec.json"} <= files.keys()
-    assert "code/own.py" not in transfer.needed(directory, sent)[1]
+    assert "code/own.py" not in transfer.files_for(directory, sent)[1]
     (tmp_path / "home" / "code" / "own.py").write_text("def train(trial): ...")
-    assert "code/own.py" in transfer.needed(directory, sent)[1]
+    assert "code/own.py" in transfer.files_for(directory, sent)[1]
     node = tmp_path / "node"
     transfer.write(node, files)
     there = TrialDirectory(node / at).spec()
@@ -55,26 +55,26 @@ def test_a_node_gets_the_record_and_what_the_plan_names_in_the_home_once(
 def test_what_has_changed_comes_back_the_result_last(
     directory: TrialDirectory, tmp_path: Path
 ) -> None:
-    at, files = transfer.needed(directory, {})
+    at, files = transfer.files_for(directory, {})
     node = tmp_path / "node"
     transfer.write(node, files)
     there = TrialDirectory(node / at)
     changes = transfer.Changes(node, there.path)
-    assert changes.take() == {}
+    assert changes.collect() == {}
     there.write_result(Result(state=State.COMPLETE, attempt=1, value=1.0, epoch=1))
     (there.path / "history.jsonl").write_text("")
     there.save_checkpoint(lambda file: file.write(b"state"))
     (there.path / "lock").write_text("of the node")
-    back = changes.take()
+    back = changes.collect()
     assert [Path(name).name for name in back][-2:] == ["checkpoint.pt", "result.json"]
     assert {Path(name).name for name in back} == {
         *("checkpoint.pt", "checkpoint.pt.sha256", "history.jsonl", "result.json"),
     }
-    transfer.take_back(directory, back)
+    transfer.write_back(directory, back)
     result = directory.result()
     assert result is not None and result.state is State.COMPLETE
     assert not (directory.path / "checkpoint.pt").exists(), "an ended trial needs none"
-    assert changes.take() == {}
+    assert changes.collect() == {}
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_a_node_cannot_change_what_a_trial_is_or_write_elsewhere(
     directory = directory_of(study_directory(home, "tiny"), spec)
     directory.write_spec(spec)
     before = (directory.path / "spec.json").read_bytes()
-    at, _ = transfer.needed(directory, {})
+    at, _ = transfer.files_for(directory, {})
     with pytest.raises(ValueError, match="no trial writes"):
-        transfer.take_back(directory, {name if name.startswith("/") else f"{at}/{name}": b"{}"})
+        transfer.write_back(directory, {name if name.startswith("/") else f"{at}/{name}": b"{}"})
     assert (directory.path / "spec.json").read_bytes() == before
     assert len(list(home.rglob("*.json"))) == 1

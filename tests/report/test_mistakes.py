@@ -46,11 +46,11 @@ def material(**knobs: Any) -> Material:
     """Every strategy's best trial and the first run of every arm have pictures."""
     found = confirmed.material(strategies=confirmed.THREE, **knobs)
     best = best_of_each(found.study, of_search(found.study, found.trials)).values()
-    examined = {trial.run_id: of_classes("5", "6") for trial in best}
+    artifacts = {trial.run_id: of_classes("5", "6") for trial in best}
     for trial in found.trials:
         if trial.role == "confirmation" and trial.number == 0:
-            examined[trial.run_id] = of_classes("5", "6")
-    return replace(found, examined=examined)
+            artifacts[trial.run_id] = of_classes("5", "6")
+    return replace(found, artifacts=artifacts)
 
 
 def mistakes(found: Material) -> list[dict[str, Any]]:
@@ -62,7 +62,7 @@ def page_of(found: Material) -> Page:
     content = report.summarize(found, figures=False)
     sources = {
         f"{run_id}/{name}": templates.source(png)
-        for run_id, one in found.examined.items()
+        for run_id, one in found.artifacts.items()
         for name, png in one.pictures.items()
     }
     return Page(templates.html(content, {**dict.fromkeys(FIGURES, ""), **sources}))
@@ -111,11 +111,11 @@ def test_texts_numbers_and_hostile_names_are_cells_of_tables() -> None:
     wrong = {"sample": 1, "name": bad, "true": {bad: 3.5}, "predicted": {bad: 90.0}, "error": 86.5}
     study = Material(study=describe(), trials=runs(rows))
     first, second = (trial.run_id for trial in study.trials)
-    examined = {
+    artifacts = {
         first: of_classes("good", drawn=False, text=bad),
         second: TrialArtifacts(scores=(numbers,), mistakes=(wrong,), pictures={}),
     }
-    page = page_of(replace(study, examined=examined))
+    page = page_of(replace(study, artifacts=artifacts))
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert page.text.count(bad) >= 3
     assert {"12.50", "86.5", "0.88"} <= {text.strip() for text in page.text}
@@ -125,7 +125,7 @@ def test_of_many_classes_the_worst_are_listed_and_the_number_of_all_is_said() ->
     found = Material(study=describe(), trials=runs([row("sgd-0", 0, 0.5)]))
     names = [f"c{n}" for n in range(99, -1, -1)]
     many = of_classes(*names)
-    (shown,) = mistakes(replace(found, examined={found.trials[0].run_id: many}))
+    (shown,) = mistakes(replace(found, artifacts={found.trials[0].run_id: many}))
     assert [one["class"] for one in shown["scores"]] == names[:30]
     assert shown["classes"] == 100
 

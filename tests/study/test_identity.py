@@ -266,7 +266,5 @@ def test_a_hub_model_counts_by_its_commit(bert: Path, monkeypatch: pytest.Monkey
 def test_torchvisions_best_weights_count_by_their_name(tmp_path: Path) -> None:
     write(tmp_path, {"study.yaml": CHOSEN_BACKBONE})
     config = load(tmp_path / "study.yaml")
-    weights = Study(config, tmp_path, pending=True).resources.weights(
-        "imagenet", {"name": "resnet50"}
-    )
+    weights = Study(config, tmp_path, pending=True).inputs.weights("imagenet", {"name": "resnet50"})
     assert weights.source == models.ResNet50_Weights.DEFAULT.name == "IMAGENET1K_V2"

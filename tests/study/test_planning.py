@@ -58,7 +58,7 @@ def two(make: Make) -> Searched:
 
 def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: Searched) -> None:
     content = two.plan().content
-    sizes = two.study.resources.sizes(two.study.strategies[0].knobs)
+    sizes = two.study.inputs.sizes(two.study.strategies[0].knobs)
     definitions = content["definitions"]
     assert all(len(digest) == 64 for digest in definitions.values())
     sgd = {"learning_rate": 0.01, "momentum": 0.9}

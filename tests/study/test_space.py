@@ -18,7 +18,7 @@ from workbench.study import plans, space
 from workbench.study.config import load, load_all
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Resources
+from workbench.study.inputs import Inputs
 from workbench.study.study import Study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -69,7 +69,7 @@ search: {trials: 8}
 """
 
 
-class Given(Resources):
+class Given(Inputs):
     """Stages that are given, and weights that are never opened."""
 
     def __init__(self) -> None:
@@ -103,11 +103,11 @@ def trials(number: int) -> list[optuna.Trial]:
     return [study.ask() for _ in range(number)]
 
 
-def plan_of(config: StudyConfig, proposal: space.Proposal, resources: Resources) -> Plan:
-    return plans.plan_of(Study(config, Path()).knobs(proposal), resources)
+def plan_of(config: StudyConfig, proposal: space.Proposal, inputs: Inputs) -> Plan:
+    return plans.plan_of(Study(config, Path()).knobs(proposal), inputs)
 
 
-def assert_sound(config: StudyConfig, proposal: space.Proposal, resources: Resources) -> None:
+def assert_sound(config: StudyConfig, proposal: space.Proposal, inputs: Inputs) -> None:
     for name, value in proposal.parameters.items():
         entries = [
             entry
@@ -117,7 +117,7 @@ def assert_sound(config: StudyConfig, proposal: space.Proposal, resources: Resou
         ]
         assert any(entry.holds(value) for entry in entries), f"{name}={value}"
     assert proposal.strategy in config.strategies
-    plan = plan_of(config, proposal, resources)
+    plan = plan_of(config, proposal, inputs)
     assert plan.epochs == sum(phase.epochs for phase in plan.phases) > 0
     for phase in plan.phases:
         assert phase.options.keys() == OPTIMIZERS[phase.optimizer].options.keys()
@@ -132,11 +132,11 @@ def test_every_shipped_study_proposes_valid_plans(path: Path, home: Path) -> Non
     config = load_all(path)[0]
     study = Study(config, home, pending=True)
     for strategy in config.groups:
-        assert_sound(config, space.default(config, strategy), study.resources)
+        assert_sound(config, space.default(config, strategy), study.inputs)
         for trial in trials(25):
             proposal = space.suggest(config, strategy, trial)
             assert proposal.parameters == trial.params
-            assert_sound(config, proposal, study.resources)
+            assert_sound(config, proposal, study.inputs)
 
 
 @pytest.mark.parametrize("text", [BALANCED, JOINT], ids=["balanced", "joint"])

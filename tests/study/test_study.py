@@ -158,5 +158,5 @@ def test_a_specification_holds_what_a_trial_depends_on(tiny: Path, home: Path) -
     first = study.strategies[0]
     spec = study.spec(first.default, role=Role.SEARCH, group=first.name, number=3)
     assert (spec.study, spec.strategy, spec.key) == ("tiny", "sgd-0", "tiny/search/sgd-0/003")
-    assert spec.plan == first.plan and spec.data_digest == study.resources.digest(first.plan)
-    assert spec.seed == study.resources.seed != spec.study_seed == 1
+    assert spec.plan == first.plan and spec.data_digest == study.inputs.digest(first.plan)
+    assert spec.seed == study.inputs.seed != spec.study_seed == 1

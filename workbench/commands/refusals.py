@@ -29,11 +29,11 @@ def refusals(study: Study) -> list[str]:
     if searched and not os.access(study.directory, os.W_OK):
         return []
     try:
-        if searched and not study.resources.absent:
+        if searched and not study.inputs.absent:
             refuse_another_search(study)
         if preregistration.begun(study.directory):
             preregistration.refuse_more_trials(study)
-            if not study.resources.absent:
+            if not study.inputs.absent:
                 plan = planning.plan_of_confirmation(study)
                 preregistration.hold(plan, study)
                 second_look.begun(plan, study)

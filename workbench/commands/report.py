@@ -183,7 +183,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         first = [t.run_id for t in trials if t.role == Role.CONFIRMATION and t.number == 0]
         predictions = stored.predictions(first) if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
-        examined = stored.artifacts(shown)
+        artifacts = stored.artifacts(shown)
     plan, second = (record.protocol_path(directory, look=look) for look in (1, 2))
     return report.Material(
         study=study,
@@ -191,7 +191,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         scores=scores,
         predictions=predictions,
         histories=histories,
-        examined=examined,
+        artifacts=artifacts,
         # A report compares both: a protocol that was edited after the runs is named.
         protocol_on_disk=record.sha256_of(plan) if study.protocol and plan.is_file() else None,
         second_on_disk=record.sha256_of(second) if second.is_file() else None,

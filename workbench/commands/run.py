@@ -106,8 +106,8 @@ def search(
         # Workers load their libraries while this process loads Optuna and MLflow.
         trials = config.trials_per_group * len(config.groups)
         session.workers.prepare(trials, config.resources)
-    if not (study.studies_needed or study.resources.absent):
-        study.resources.pending = False
+    if not (study.studies_needed or study.inputs.absent):
+        study.inputs.pending = False
     else:
         stopped = run_needed(session, study, above)
         if stopped is not None:

@@ -104,7 +104,7 @@ class Agent:
             message = self._process.receive()
         except WorkerEnded as ended:
             return {"ended": self._failure or str(ended)}, {}
-        return message, self._changes.take() if self._changes else {}
+        return message, self._changes.collect() if self._changes else {}
 
 
 def _new_home() -> Path:

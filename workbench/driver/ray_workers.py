@@ -136,7 +136,7 @@ class RayWorkers(WorkerPool["RayWorker"]):
         return RayWorker(agent.remote(), self._token, self._secret, environment)
 
     def _wait(self, workers: Sequence[RayWorker]) -> Sequence[RayWorker]:
-        waited = {worker.awaited: worker for worker in workers}
+        waited = {worker.pending: worker for worker in workers}
         ready, _ = ray.wait(list(waited), num_returns=len(waited), timeout=0)
         if not ready:
             ready, _ = ray.wait(list(waited), num_returns=1, timeout=POLL_SECONDS)
@@ -179,7 +179,7 @@ class RayWorker:
     """A worker process of a node, seen from the driver.
 
     Attributes:
-        awaited: Ray's reference to the next answer of the agent.
+        pending: Ray's reference to the next answer of the agent.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class RayWorker:
         self._shared = True
         self._sent: transfer.Sent = {}
         self._agent = agent
-        self.awaited = agent.start.remote(token, secret, environment)
+        self.pending = agent.start.remote(token, secret, environment)
 
     def run(self, directory: TrialDirectory) -> None:
         """Let it run a trial."""
@@ -201,7 +201,7 @@ class RayWorker:
             return
         # Else it would seem parked while it trains: the node deletes only its own copy.
         directory.reopen()
-        self._agent.run.remote(*transfer.needed(directory, self._sent))
+        self._agent.run.remote(*transfer.files_for(directory, self._sent))
 
     def send(self, message: Message) -> None:
         """Send a message; Ray keeps the order."""
@@ -215,13 +215,13 @@ class RayWorker:
             ClusterError: The node cannot run trials.
         """
         try:
-            answer = ray.get(self.awaited)
+            answer = ray.get(self.pending)
         except ray.exceptions.RayTaskError as error:
             reason = f"A node of the Ray cluster cannot run trials: {error.cause}"
             raise ClusterError(reason) from error
         except ray.exceptions.RayError as error:
             raise WorkerEnded(_reason(error)) from error
-        self.awaited = self._agent.receive.remote()
+        self.pending = self._agent.receive.remote()
         if isinstance(answer, Node):
             _require_same_version(answer)
             self.ready, self._shared = True, answer.shared
@@ -229,14 +229,14 @@ class RayWorker:
         message: Message
         message, files = answer
         if self.directory is not None:
-            transfer.take_back(self.directory, files)
+            transfer.write_back(self.directory, files)
         if "ended" in message:
-            raise WorkerEnded(str(message["ended"]))
+            raise WorkerEnded(message["ended"])
         return message
 
     def ended(self) -> bool:
         """Whether a worker without a trial has ended: only then it has something to say."""
-        return bool(ray.wait([self.awaited], timeout=0)[0])
+        return bool(ray.wait([self.pending], timeout=0)[0])
 
     def kill(self) -> None:
         """Kill the agent; the worker process ends with it."""

@@ -25,7 +25,7 @@ _DRIVERS = "spec.json"
 _ORDER = {"checkpoint.pt": 1, "result.json": 2}
 
 
-def needed(directory: TrialDirectory, sent: Sent) -> tuple[str, Files]:
+def files_for(directory: TrialDirectory, sent: Sent) -> tuple[str, Files]:
     """The path of a trial's record in its home, and what a node needs for the trial.
 
     Args:
@@ -52,7 +52,7 @@ def needed(directory: TrialDirectory, sent: Sent) -> tuple[str, Files]:
     return str(at.relative_to(home)), {str(f.relative_to(home)): f.read_bytes() for f in files}
 
 
-def take_back(directory: TrialDirectory, files: Files) -> None:
+def write_back(directory: TrialDirectory, files: Files) -> None:
     """Write what a node has changed in a trial's record.
 
     Raises:
@@ -91,7 +91,7 @@ class Changes:
         self._directory = directory
         self._known = self._states()
 
-    def take(self) -> Files:
+    def collect(self) -> Files:
         """The changed files: a checkpoint after its digest and the history, the result last."""
         before, self._known = self._known, self._states()
         changed = [path for path, state in self._known.items() if before.get(path) != state]

@@ -20,12 +20,37 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypedDict
 
 from workbench import record
 from workbench.record import Decision, EpochResult, TrialDirectory
 from workbench.record.files import DiskError
 
-Message = dict[str, object]
+
+class Message(TypedDict, total=False):
+    """What driver and worker send each other: JSON with one key.
+
+    Attributes:
+        run: To the worker: the path of a trial's record.
+        interrupt: To the worker: stop the trial after this step.
+        decision: To the worker: the answer to ``epoch``.
+        epoch: An ``EpochResult``.
+        result: A trial's ``Result``; the trial has ended.
+        fenced: A later attempt of the trial has begun.
+        lost: Why the trial must be tried again.
+        halt: Why no trial can run, for example because the disk is full.
+        ended: Why a worker of a node has ended.
+    """
+
+    run: str
+    interrupt: bool
+    decision: str
+    epoch: dict[str, object]
+    result: dict[str, object]
+    fenced: bool
+    lost: str
+    halt: str
+    ended: str
 
 
 def run_trial(

@@ -28,9 +28,9 @@ POLL_SECONDS = 0.25
 def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> None:
     """Tell the driver how a trial ended; a fenced one is another worker's by now."""
     if "halt" in message:
-        driver.halt(directory, str(message["halt"]))
+        driver.halt(directory, message["halt"])
     elif "lost" in message:
-        driver.lost(directory, str(message["lost"]))
+        driver.lost(directory, message["lost"])
     elif "result" in message:
         driver.finish(directory, record.result_from_json(json.dumps(message["result"])))
 
@@ -117,7 +117,7 @@ class WorkerPool(ABC, Generic[W]):
         self._resources = Resources()
         self._limit: int | None = None
         # A trial for which no worker is ready yet.
-        self._held: TrialDirectory | None = None
+        self._pending: TrialDirectory | None = None
 
     @abstractmethod
     def count(self, resources: Resources) -> int:
@@ -148,7 +148,7 @@ class WorkerPool(ABC, Generic[W]):
         """Run the trials of a driver; the workers are kept for the next call."""
         deadline: float | None = None
         while True:
-            exhausted = not self._hand_out(driver)
+            exhausted = not self._assign(driver)
             busy = [worker for worker in self._pool if worker.directory is not None]
             if not busy and (exhausted or driver.stopping):
                 break
@@ -164,18 +164,18 @@ class WorkerPool(ABC, Generic[W]):
                 self._receive(driver, worker)
             self._end_stalled(driver)
             driver.idle()
-        if self._held is not None:
-            driver.lost(self._held, "stopped")
-            self._held = None
+        if self._pending is not None:
+            driver.lost(self._pending, "stopped")
+            self._pending = None
 
     def close(self) -> None:
         """Kill the workers and wait until they are gone."""
         for worker in self._pool:
             worker.kill()
         self._pool.clear()
-        self._held = None
+        self._pending = None
 
-    def _hand_out(self, driver: Driver) -> bool:
+    def _assign(self, driver: Driver) -> bool:
         """Give trials to workers; return whether the driver may have another one."""
         # A trial must not lose an attempt to a worker that ended while it had none.
         for worker in [w for w in self._pool if w.ready and not w.directory and w.ended()]:
@@ -184,13 +184,13 @@ class WorkerPool(ABC, Generic[W]):
             free = next((w for w in self._pool if w.ready and w.directory is None), None)
             if free is None and self._pool and len(self._pool) >= self._most():
                 return True
-            self._held = self._held or driver.next()
-            if self._held is None:
+            self._pending = self._pending or driver.next()
+            if self._pending is None:
                 return False
             if free is not None:
-                free.run(self._held)
+                free.run(self._pending)
                 free.since = time.monotonic()
-                self._held = None
+                self._pending = None
             elif all(worker.ready for worker in self._pool):
                 self._pool.append(self._add())
             else:

@@ -25,7 +25,7 @@ class Material:
         scores: By run id, a score for each test example of a confirmation run.
         predictions: Of the first seed of each arm, where the task predicts numbers.
         histories: Of some runs, by run id and metric.
-        examined: Of some runs, by run id, their mistakes on validation data.
+        artifacts: Of some runs, by run id, their mistakes on validation data.
         protocol_on_disk: SHA-256 of protocol.json in the study's folder now; None where this
             machine does not have the folder.
         second_on_disk: The same of protocol-2.json.
@@ -38,7 +38,7 @@ class Material:
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     predictions: Predictions = field(default_factory=dict)
     histories: Histories = field(default_factory=dict)
-    examined: Mapping[str, TrialArtifacts] = field(default_factory=dict)
+    artifacts: Mapping[str, TrialArtifacts] = field(default_factory=dict)
     protocol_on_disk: str | None = None
     second_on_disk: str | None = None
     tested_by_others: tuple[str, ...] = ()

@@ -59,7 +59,7 @@ def summarize(
     study: StoredStudy,
     trials: Sequence[TrialRun],
     confirmation: ConfirmationResult | None,
-    examined: Mapping[str, TrialArtifacts],
+    artifacts: Mapping[str, TrialArtifacts],
 ) -> tuple[StrategyMistakes, ...]:
     """Of each strategy that has any, in the order of the confirmation, else of the study.
 
@@ -67,14 +67,14 @@ def summarize(
         study: Its description.
         trials: Of the search, also of the levels that were added.
         confirmation: None where none has begun.
-        examined: By run id.
+        artifacts: By run id.
     """
     chosen = best_of_each(study, trials)
     top = best(study, trials)
     rows: list[StrategyMistakes] = []
-    for name, seed, run_id in _runs(chosen, confirmation, examined):
+    for name, seed, run_id in _runs(chosen, confirmation, artifacts):
         of_search = chosen.get(name)
-        shown = examined[run_id]
+        shown = artifacts[run_id]
         trial = of_search.name if of_search and seed is None else f"confirmation/{name}/000"
         first = not rows if confirmation and confirmation.finished else of_search is top
         rows.append(
@@ -86,7 +86,7 @@ def summarize(
 def _runs(
     chosen: Mapping[str, TrialRun],
     confirmation: ConfirmationResult | None,
-    examined: Mapping[str, TrialArtifacts],
+    artifacts: Mapping[str, TrialArtifacts],
 ) -> Iterator[tuple[str, str | None, str]]:
     """Strategy, seed and run: the confirmation's first seed, else the search's best trial."""
     finished = confirmation is not None and confirmation.finished
@@ -94,7 +94,7 @@ def _runs(
     for name in [arm.name for arm in arms] or chosen:
         runs = [(r.seed, r.run_id) for a in arms if a.name == name for r in a.runs if r.number == 0]
         options = [*runs, *((None, t.run_id) for t in [chosen.get(name)] if t)]
-        useful = [(s, run) for s, run in options if run in examined and examined[run].scores]
+        useful = [(s, run) for s, run in options if run in artifacts and artifacts[run].scores]
         if useful:
             yield name, *useful[0]
 

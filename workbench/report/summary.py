@@ -149,7 +149,7 @@ def compose(material: Material, *, figures: bool = True) -> Composed:
             study,
             searched,
             result,
-            {run_id: one for each in (material, *parts) for run_id, one in each.examined.items()},
+            {run_id: one for each in (material, *parts) for run_id, one in each.artifacts.items()},
         ),
         importances=_importances(numbers.get("importances")),
         factors=study.factors,

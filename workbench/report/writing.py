@@ -70,8 +70,8 @@ def write(
             f"{own.run_id}/{name}": templates.source(png)
             for each in (composed.material, *composed.material.added)
             for own in summary.mistakes
-            if own.run_id in each.examined
-            for name, png in each.examined[own.run_id].pictures.items()
+            if own.run_id in each.artifacts
+            for name, png in each.artifacts[own.run_id].pictures.items()
         }
         write_files({"index.html": templates.html(content, pictures)}, new)
     return folder.resolve() / "index.html"

@@ -35,7 +35,7 @@ def check_distinct_data(studies: Sequence[Study]) -> None:
     names: dict[str, str] = {}
     for study in studies:
         cell, knobs = study.config.cell, study.strategies[0].knobs
-        content = study.resources.known_sizes(knobs).get("content_digest")
+        content = study.inputs.known_sizes(knobs).get("content_digest")
         if cell is None or cell.dataset is None or not content:
             continue
         first = names.setdefault(content, cell.dataset)
@@ -58,37 +58,37 @@ def check(study: Study, *, local: bool = True) -> None:
         StudyFileError: Everything that does not fit, each with file, line and key.
     """
     # ``workbench check`` must not download gigabytes; ``run`` and ``confirm`` may.
-    with nullcontext() if study.resources.pending else downloads.allowed():
-        problems = _Checks(study, local).find()
+    with nullcontext() if study.inputs.pending else downloads.allowed():
+        problems = _StudyChecks(study, local).find()
     if problems:
         raise StudyFileError(problems)
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One look at what a study needs.
+class _Check:
+    """One check of what a study needs.
 
     Attributes:
         knob: Whose problem it is.
         found: What the study file has there.
-        take: Takes the look; raises what is wrong.
-        needs: Knobs whose looks must have passed.
+        run: Raises what is wrong.
+        needs: Knobs whose checks must have passed.
     """
 
     knob: str
     found: object
-    take: Callable[[], object]
+    run: Callable[[], object]
     needs: tuple[str, ...] = ()
 
 
-class _Checks:
+class _StudyChecks:
     """The checks of one study."""
 
     def __init__(self, study: Study, local: bool) -> None:
         self._study = study
         self._local = local
         self._config = study.config
-        self._resources = study.resources
+        self._inputs = study.inputs
 
     def find(self) -> list[Problem]:
         """Look at every strategy: at its default, and at the ends of what is tuned."""
@@ -108,39 +108,41 @@ class _Checks:
     ) -> list[Problem]:
         """What the data, the backbone, the weights, the transforms or the device refuse.
 
-        A look that needs what another one could not load is left out: its problem would follow
+        A check that needs what another one could not load is skipped: its problem would follow
         from that of the other.
         """
         knobs = self._study.knobs(proposal)
         steps = recipes.augmentation_steps(knobs.get("augmentation") or ())
         backbone, own = knobs["backbone"], knobs.get("trial") or {}
         strategy, method = f"strategy {proposal.strategy.name}", _method_in(knobs)
-        looks = [
-            _Look("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs)),
-            _Look("backbone.weights", backbone.get("weights"), lambda: self._weights(backbone)),
-            _Look(
-                *("backbone", backbone["name"], lambda: self._resources.outline(knobs)),
+        checks = [
+            _Check("dataset", knobs["dataset"]["name"], lambda: self._inputs.sizes(knobs)),
+            _Check("backbone.weights", backbone.get("weights"), lambda: self._weights(backbone)),
+            _Check(
+                *("backbone", backbone["name"], lambda: self._inputs.outline(knobs)),
                 needs=("dataset", "backbone.weights"),
             ),
-            _Look("trial.name", own.get("name"), lambda: self._own_training(own)),
-            _Look(
+            _Check("trial.name", own.get("name"), lambda: self._own_training(own)),
+            _Check(
                 *("freeze_depth", knobs.get("freeze_depth", strategy)),
                 lambda: self._study.plan(proposal),
                 needs=("backbone", "trial.name"),
             ),
-            _Look(
+            _Check(
                 *("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
                 needs=("dataset", "backbone"),
             ),
-            _Look("device", knobs.get("device"), lambda: self._device(knobs.get("device", "auto"))),
+            _Check(
+                "device", knobs.get("device"), lambda: self._device(knobs.get("device", "auto"))
+            ),
         ]
         if method is not None:
-            every = tuple(look.knob for look in looks)
-            look = partial(self._rehearse, proposal, knobs)
-            looks.append(_Look(method, knobs.get(method), look, needs=every))
+            every = tuple(check.knob for check in checks)
+            rehearse = partial(self._rehearse, proposal, knobs)
+            checks.append(_Check(method, knobs.get(method), rehearse, needs=every))
         failed: set[str] = set()
         problems = []
-        for each in looks:
+        for each in checks:
             if failed.intersection(each.needs):
                 failed.add(each.knob)
                 continue
@@ -153,38 +155,38 @@ class _Checks:
                 problems.append(replace(problem, reason=str(error).rstrip(".")))
         return problems
 
-    def _refusal(self, look: _Look) -> Exception | None:
-        """What a look refuses; where it is only a download that is missing, that is noted."""
+    def _refusal(self, check: _Check) -> Exception | None:
+        """What a check refuses; where it is only a download that is missing, that is noted."""
         try:
-            look.take()
+            check.run()
         except (ValueError, OSError, MemoryError) as error:
-            if self._resources.pending and isinstance(error, Absent):
-                self._resources.lacks(error)
+            if self._inputs.pending and isinstance(error, Absent):
+                self._inputs.lacks(error)
                 return None
             return error
         return None
 
     def _weights(self, backbone: Knobs) -> None:
         if source := backbone.get("weights"):
-            named = self._resources.located("backbone", {"name": backbone["name"]})
-            self._resources.weights(source, named)
+            named = self._inputs.located("backbone", {"name": backbone["name"]})
+            self._inputs.weights(source, named)
 
     def _rehearse(self, proposal: Proposal, knobs: Knobs) -> None:
         plan = self._study.plan(proposal)
         if plan.trial is None:
-            look = partial(self._resources.rehearse, plan, knobs)
-            self._resources.passes("rehearsal", knobs, look)
+            check = partial(self._inputs.rehearse, plan, knobs)
+            self._inputs.check_once("rehearsal", knobs, check)
 
     def _own_training(self, written: Knobs) -> None:
         """The options of a training of the user's own must be those of its function."""
         if not written:
             return
-        located = self._resources.located("trial", written)
+        located = self._inputs.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 
-    def _device(self, name: str) -> None:
+    def _device(self, name: str | None) -> None:
         # Every machine has these, and torch takes seconds to load.
-        if name in ("auto", "cpu") or not self._local:
+        if name in (None, "auto", "cpu") or not self._local:
             return
         from workbench.engine.devices import choose_device
 
@@ -195,16 +197,16 @@ class _Checks:
         if not steps:
             return
         concerned = {name: knobs.get(name) for name in ("dataset", "backbone", "task")}
-        look = partial(self._transform, steps, concerned)
-        self._resources.passes("augmentation", {**concerned, "augmentation": steps}, look)
+        check = partial(self._transform, steps, concerned)
+        self._inputs.check_once("augmentation", {**concerned, "augmentation": steps}, check)
 
     def _transform(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         import torch
 
         from workbench.engine.batches import Reader
 
-        located = [self._resources.located("augmentation", step) for step in steps]
-        reader = Reader(self._resources.data(knobs), located, self._resources.seed)
+        located = [self._inputs.located("augmentation", step) for step in steps]
+        reader = Reader(self._inputs.data(knobs), located, self._inputs.seed)
         found = reader[1, torch.arange(2)]
         if isinstance(found, ValueError):
             raise found

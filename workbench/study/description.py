@@ -19,9 +19,9 @@ from workbench.verdict.wording.numbers import counted
 
 def describe(study: Study) -> dict[str, Any]:
     """The content of study.json, which the report reads."""
-    config, resources, first = study.config, study.resources, study.strategies[0]
+    config, inputs, first = study.config, study.inputs, study.strategies[0]
     knobs = first.knobs
-    outline, sizes = resources.outline(knobs), resources.known_sizes(knobs)
+    outline, sizes = inputs.outline(knobs), inputs.known_sizes(knobs)
     # Only studies of one file are told apart by it; the description of others stays as it was.
     if config.cell is None:
         sizes = {key: value for key, value in sizes.items() if key != "content_digest"}
@@ -121,7 +121,7 @@ def _others(study: Study) -> list[dict[str, Any]]:
             "source": _source(knobs["dataset"]),
             **{
                 key: value
-                for key, value in study.resources.known_sizes(knobs).items()
+                for key, value in study.inputs.known_sizes(knobs).items()
                 if key in ("digest", "duplicates", "dropped", "skipped")
             },
         }
@@ -138,7 +138,7 @@ def notes(study: Study) -> list[str]:
     """What an author should know before a study runs: none of it stops the run."""
     plans = {strategy.name: strategy.plan for strategy in study.strategies}
     return [
-        *(f"not here yet: {sentence}" for sentence in study.resources.absent),
+        *(f"not here yet: {sentence}" for sentence in study.inputs.absent),
         *_data_notes(study),
         *lint.of_settings(study.config, plans),
         *(f"{source}: this study runs first" for source in study.studies_needed),
@@ -148,11 +148,11 @@ def notes(study: Study) -> list[str]:
 def _data_notes(study: Study) -> list[str]:
     """What the data and the weights have that a claim may be doubted for: of each that is used."""
     data = [
-        (called, _of_data(study.resources.known_sizes(knobs)))
+        (called, _of_data(study.inputs.known_sizes(knobs)))
         for called, knobs in _distinct(study, "dataset")
     ]
     weights = [
-        (called, list(study.resources.outline(knobs).notes))
+        (called, list(study.inputs.outline(knobs).notes))
         for called, knobs in _distinct(study, "backbone")
     ]
     return [*_sentences("dataset", data), *_sentences("backbone.weights", weights)]

@@ -9,7 +9,7 @@ from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import places
 from workbench.record.strategy import Knobs, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
-from workbench.study.resources import Resources
+from workbench.study.inputs import Inputs
 from workbench.trial import code
 
 # Knobs that a plan holds as the recipe does; of the others it holds what they stand for.
@@ -23,12 +23,12 @@ _SAME = {field.name for field in fields(Plan)} & schema.Recipe.model_fields.keys
 }
 
 
-def plan_of(knobs: Knobs, resources: Resources) -> Plan:
+def plan_of(knobs: Knobs, inputs: Inputs) -> Plan:
     """The plan of one trial.
 
     Args:
         knobs: The recipe with the strategy's levels and the hyperparameters set.
-        resources: Where freeze depths, weights, paths and hashes of code come from.
+        inputs: Where freeze depths, weights, paths and hashes of code come from.
 
     Raises:
         ValueError: A freeze depth that the backbone does not have, or weights that are not there.
@@ -38,28 +38,26 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
     phases = recipe.phases or {"main": schema.PhaseKnobs()}
     task = recipe.task or schema.TaskKnobs(name="classification")
     strict = {} if recipe.backbone.strict else {"strict": False}
-    backbone = resources.located(
+    backbone = inputs.located(
         "backbone", {"name": recipe.backbone.name, **recipe.backbone.options, **strict}
     )
     source = recipe.backbone.weights
     own = recipe.trial or schema.TrialKnobs()
-    trial = resources.located("trial", {"name": own.name, **own.options})
+    trial = inputs.located("trial", {"name": own.name, **own.options})
     settings: dict[str, Any] = {name: getattr(recipe, name) for name in _SAME}
     plan = Plan(
         **settings,
-        dataset=resources.located(
-            "dataset", {"name": recipe.dataset.name, **recipe.dataset.options}
-        ),
+        dataset=inputs.located("dataset", {"name": recipe.dataset.name, **recipe.dataset.options}),
         backbone=backbone,
-        weights=None if source is None else resources.weights(source, backbone),
+        weights=None if source is None else inputs.weights(source, backbone),
         keep_head=recipe.backbone.keep_head,
-        task=resources.located("task", {"name": task.name or "classification", **task.options}),
+        task=inputs.located("task", {"name": task.name or "classification", **task.options}),
         augmentation=tuple(
-            resources.located("augmentation", step)
+            inputs.located("augmentation", step)
             for step in recipes.augmentation_steps(recipe.augmentation)
         ),
         phases=tuple(
-            _complete(name, phase, recipe, knobs, resources) for name, phase in phases.items()
+            _complete(name, phase, recipe, knobs, inputs) for name, phase in phases.items()
         ),
         trial=trial.pop("name"),
         trial_options=trial,
@@ -86,7 +84,7 @@ def _complete(
     phase: schema.PhaseKnobs,
     trial: schema.Recipe,
     knobs: Knobs,
-    resources: Resources,
+    inputs: Inputs,
 ) -> Phase:
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
@@ -106,7 +104,7 @@ def _complete(
     return Phase(
         name=name,
         epochs=setting("epochs"),
-        freeze_depth=resources.depth(depth, knobs),
+        freeze_depth=inputs.depth(depth, knobs),
         optimizer=optimizer,
         learning_rate=setting("learning_rate", entry.learning_rate),
         weight_decay=setting("weight_decay", entry.weight_decay),

@@ -1,4 +1,4 @@
-"""The resolved study: configuration, resources and directory. Every command begins with one."""
+"""The resolved study: configuration, inputs and directory. Every command begins with one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from workbench.study import space
 from workbench.study.config.knobs import merged
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import Planned, define
+from workbench.study.inputs import Inputs
 from workbench.study.plans import plan_of
-from workbench.study.resources import Resources
 from workbench.study.space import Proposal
 from workbench.study.weights import STUDY_SUFFIXES
 
@@ -27,10 +27,10 @@ class Study:
     Args:
         config: The content of the study file.
         home: Directory that contains ``mlruns/``.
-        pending: See ``Resources``.
+        pending: See ``Inputs``.
 
     Attributes:
-        resources: Data, backbones and weights.
+        inputs: Data, backbones and weights.
         directory: Where the study's records are; it may not exist yet.
     """
 
@@ -38,7 +38,7 @@ class Study:
         self.config = config
         self.home = home
         self.directory = record.study_directory(home, config.name)
-        self.resources = Resources(
+        self.inputs = Inputs(
             config.document.path.parent, home, study_seed=config.search.seed, pending=pending
         )
 
@@ -75,7 +75,7 @@ class Study:
             ValueError: A freeze depth that the backbone does not have, or weights that are not
                 there.
         """
-        return plan_of(self.knobs(proposal), self.resources)
+        return plan_of(self.knobs(proposal), self.inputs)
 
     def spec(self, proposal: Proposal, *, role: Role, group: str, number: int) -> TrialSpec:
         """The specification of a trial that trains with the seed of the search."""
@@ -90,9 +90,9 @@ class Study:
             hyperparameters=proposal.hyperparameters,
             plan=plan,
             objective=self.config.objective,
-            seed=self.resources.seed,
+            seed=self.inputs.seed,
             study_seed=self.config.search.seed,
-            data_digest=self.resources.digest(plan),
+            data_digest=self.inputs.digest(plan),
         )
 
     @cached_property
@@ -152,7 +152,7 @@ class StudyStrategy:
     @cached_property
     def definition(self) -> dict[str, Any]:
         """What makes the results of this group comparable, see ``fingerprint``."""
-        study, digest = self.study, self.study.resources.digest
+        study, digest = self.study, self.study.inputs.digest
         choices = space.choices(study.config, self.strategy)
         plans = {at: study.plan(proposal) for at, proposal in choices.items()}
         return define(

@@ -342,11 +342,11 @@ class _Attempt:
     def _leave_artifacts(self, chosen: Chosen) -> None:
         if chosen.scores:
 
-            def examined() -> None:
+            def write() -> None:
                 artifacts.write_scores(self.directory, chosen.scores)
                 artifacts.write_mistakes(self.directory, chosen.mistakes)
 
-            artifacts.try_to_write(self.spec.name, "scores of the classes", examined)
+            artifacts.try_to_write(self.spec.name, "scores of the classes", write)
 
     def _commit(self) -> str:
         """The commit of the study's code, as the driver recorded it; empty if it did not."""

@@ -20,7 +20,7 @@ from workbench.datasets.samples import Samples
 _PIECE = 256
 
 
-class Drop:
+class DuplicateFilter:
     """Leaves out samples of a part of which another part has a copy, and counts them by part.
 
     Args:
@@ -35,7 +35,7 @@ class Drop:
             self._numbers[group] = group[0]
         self.counts: Counter[str] = Counter()
 
-    def without(
+    def remove(
         self, name: str, members: Sequence[Tensor], other: Sequence[Tensor], *, least: int = 0
     ) -> list[Tensor]:
         """The positions in a part, by stratum, without those of copies of another part.

@@ -180,12 +180,14 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
     if TEST in sizes:
         by = derive(study_seed, "test split")
         parts[TEST], members = _draw_part(pool, members, sizes[TEST], by, "test")
-    drop = copies.Drop(pool.samples, pool.index) if options.get("duplicates") == "drop" else None
+    drop = None
+    if options.get("duplicates") == "drop":
+        drop = copies.DuplicateFilter(pool.samples, pool.index)
     if drop:
         # Before validation is drawn, so that it has its size.
-        members = drop.without("train", members, parts[TEST], least=sizes.get(VALIDATION, 0))
+        members = drop.remove("train", members, parts[TEST], least=sizes.get(VALIDATION, 0))
         if VALIDATION in parts:
-            parts[VALIDATION] = drop.without("validation", parts[VALIDATION], parts[TEST])
+            parts[VALIDATION] = drop.remove("validation", parts[VALIDATION], parts[TEST])
     divided, copied = sum(map(len, members)), drop is not None and drop.has_copies(members)
     by = derive(seed, "split")
     if VALIDATION in sizes:
@@ -195,7 +197,7 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
         members = strata.shuffled(members, by)
     undropped = members
     if drop:
-        members = drop.without("train", members, parts[VALIDATION])
+        members = drop.remove("train", members, parts[VALIDATION])
     if VALIDATION not in sizes:
         divided = sum(map(len, members))
     _check_all_classes(

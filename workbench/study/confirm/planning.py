@@ -80,7 +80,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
     count = confirm.seeds or len(earlier.get("seeds", ())) or design.seeds(config, tests)
     metric = config.objective.metric
     knobs = study.strategies[0].knobs
-    sizes = study.resources.sizes(knobs)
+    sizes = study.inputs.sizes(knobs)
     content = {
         "schema": schema,
         "study": config.name,

@@ -48,7 +48,7 @@ def _tested(study: Study) -> list[Problem]:
     digests: dict[tuple[str, ...], str] = {}
     for strategy in study.strategies:
         knobs = strategy.knobs
-        sizes = study.resources.known_sizes(knobs)
+        sizes = study.inputs.known_sizes(knobs)
         if not sizes:
             continue  # Not here yet: only looking ahead.
         if not sizes["test"]:

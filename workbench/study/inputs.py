@@ -32,7 +32,7 @@ class Outline:
     notes: tuple[str, ...] = ()
 
 
-class Resources:
+class Inputs:
     """Data, backbones and weights of one study, each looked up once.
 
     The methods take ``knobs``: the recipe as one trial sees it (``Study.knobs``).
@@ -82,60 +82,63 @@ class Resources:
     def _sizes_of(self, dataset: Knobs, task: Knobs) -> dict[str, Any]:
         target = tasks.target_of(task)
 
-        def look() -> dict[str, Any]:
+        def compute() -> dict[str, Any]:
             seeds = {"study_seed": self._study_seed, "seed": self.seed}
             return datasets.sizes(dataset, target=target, **seeds)
 
         found: dict[str, Any] = self._once(
-            look, [datasets.paths_of(dataset)], "sizes", dataset, target
+            compute, [datasets.paths_of(dataset)], "sizes", dataset, target
         )
         return found
 
     def _once(
-        self, look: Callable[[], Any], paths: Sequence[Sequence[Path] | None], *key: object
+        self, compute: Callable[[], Any], paths: Sequence[Sequence[Path] | None], *key: object
     ) -> Any:
-        """What a look finds, as JSON: reading data may take minutes, and most strategies share it.
+        """A result as JSON: reading data may take minutes, and most strategies share it.
 
         That of an earlier command, where nothing has changed since.
 
         Args:
-            look: Takes it.
+            compute: Returns it.
             paths: What is read, in parts; None stands for files that are not known.
-            key: What is looked at, and how.
+            key: What the result depends on.
         """
         name = json.dumps(record.plain(key))
         if name not in self._seen:
-            self._seen[name] = self._cached(look, paths, key)
+            self._seen[name] = self._cached(compute, paths, key)
         return self._seen[name]
 
     def _cached(
-        self, look: Callable[[], Any], paths: Sequence[Sequence[Path] | None], key: Sequence[object]
+        self,
+        compute: Callable[[], Any],
+        paths: Sequence[Sequence[Path] | None],
+        key: Sequence[object],
     ) -> Any:
         known = [part for part in paths if part is not None]
         # A user's own code may read anything.
         if len(known) < len(paths) or _names_code(key):
-            return look()
+            return compute()
         asked = [*key, self._study_seed, self.seed]
         before = FileCache(asked, list(chain(*known)), states=self._states)
         found = before.get()
         if found is None:
-            found = json.loads(json.dumps(look()))
+            found = json.loads(json.dumps(compute()))
             # Where a file must still be downloaded, not everything was seen.
             if not self.absent:
                 before.put(found)
         return found
 
-    def passes(self, what: str, knobs: Knobs, look: Callable[[], object]) -> None:
-        """Take a look that raises what it refuses, unless nothing has changed since it passed.
+    def check_once(self, name: str, knobs: Knobs, check: Callable[[], object]) -> None:
+        """Run a check, unless nothing has changed since it passed.
 
         Args:
-            what: Names the look.
-            knobs: Of the recipe: all that the look depends on.
-            look: Takes it.
+            name: Of the check.
+            knobs: Of the recipe: all that the check depends on.
+            check: Raises what it refuses.
         """
         dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
         paths = [datasets.paths_of(dataset), backbones.paths_of(backbone, None)]
-        self._once(lambda: look() is None, paths, what, dataset, backbone, knobs)
+        self._once(lambda: check() is None, paths, name, dataset, backbone, knobs)
 
     def _task(self, knobs: Knobs) -> Knobs:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})

@@ -98,7 +98,7 @@ def test_the_training_seed_follows_from_the_seed_of_the_search_alone(
     one = Study(load(write_study(name="one")), home)
     more = Study(load(write_study(("epochs: 3", "epochs: 5"), name="more")), home)
     other = Study(load(write_study(("seed: 1}", "seed: 2}"), name="other")), home)
-    assert one.resources.seed == more.resources.seed != other.resources.seed
+    assert one.inputs.seed == more.inputs.seed != other.inputs.seed
 
 
 def test_studies_that_weights_come_from_are_listed_with_their_files(
@@ -110,7 +110,7 @@ def test_studies_that_weights_come_from_are_listed_with_their_files(
 
 def test_the_outline_has_the_stages_in_order_and_the_head_last(tiny: Path, home: Path) -> None:
     config = load(tiny)
-    outline = Study(config, home).resources.outline(config.recipe)
+    outline = Study(config, home).inputs.outline(config.recipe)
     assert [name for name, _ in outline.stages[:-1]] == ["hidden1", "hidden2"]
     assert outline.stages == (("hidden1", 13 * 8 + 8), ("hidden2", 8 * 8 + 8), ("head", 8 * 3 + 3))
     assert record.study_directory(home, "tiny") == home / "mlruns" / "studies" / "tiny"
