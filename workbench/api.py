@@ -292,12 +292,17 @@ class Study(Printed):
         self._require_run()
         return load_model(self.home, f"{self.name}/{strategy}" if strategy else self.name)
 
-    def export(self, strategy: str, folder: PathOrText, *, onnx: bool = False) -> SavedModel:
+    def export(
+        self, strategy: str, folder: PathOrText, *, onnx: bool = False, pt2: bool = False
+    ) -> SavedModel:
         """Write a strategy's model as a folder for other programs; see ``commands.export``."""
         from workbench.commands.export import export
+        from workbench.commands.program_export import Format
 
         self._require_run()
-        return export(self.home, f"{self.name}/{strategy}", _path("folder", folder), onnx=onnx)
+        formats = [*([Format.ONNX] if onnx else []), *([Format.PT2] if pt2 else [])]
+        run = f"{self.name}/{strategy}"
+        return export(self.home, run, _path("folder", folder), formats=formats)
 
     def register(self, *, name: str | None = None, strategy: str | None = None) -> Registered:
         """Register the confirmed model in MLflow; see ``commands.register``."""

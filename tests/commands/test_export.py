@@ -28,7 +28,8 @@ from tests.support import tiny_bert
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
-from workbench.commands import onnx_export
+from workbench.commands import program_export
+from workbench.commands.program_export import Format
 from workbench.commands.run import run_study
 from workbench.commands.saved_model import Unusable
 from workbench.driver.workers import InlineWorkers
@@ -216,7 +217,7 @@ def test_an_image_processor_gives_the_pixels_of_training(tmp_path: Path) -> None
     assert torch.allclose(logits, model(ours), atol=1e-5)
 
 
-def test_an_onnx_model_has_the_outputs_of_the_model_or_is_not_written(tmp_path: Path) -> None:
+def test_a_program_has_the_outputs_of_the_model_or_is_not_written(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip(
         "onnxruntime", reason="pip install onnx onnxscript onnxruntime"
     )
@@ -228,13 +229,16 @@ def test_an_onnx_model_has_the_outputs_of_the_model_or_is_not_written(tmp_path: 
     (home / "reviews.yaml").write_text(TEXTS.replace("[0, all]", "[0]"))
     run_study(home / "reviews.yaml", [], home, InlineWorkers(), Unseen())
     folder = tmp_path / "model"
-    works("export", "reviews", folder, "--onnx", "--home", home)
-    assert "model.onnx" in (folder / "README.md").read_text()
+    works("export", "reviews", folder, "--onnx", "--pt2", "--home", home)
+    card = (folder / "README.md").read_text()
+    assert "`model.onnx`" in card and "`model.pt2`" in card
     model = wb.load_model(folder)
     tokens: Any = model.read(texts[:5])[0][torch.arange(5)]
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     (logits,) = session.run(None, {name: values.numpy() for name, values in tokens.items()})
     assert torch.allclose(torch.from_numpy(logits), model(tokens), atol=1e-5)
+    program: Any = torch.export.load(folder / "model.pt2").module()
+    assert torch.allclose(program(*tokens.values()), model(tokens), atol=1e-5)
 
     class Random(torch.nn.Module):
         def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -244,7 +248,7 @@ def test_an_onnx_model_has_the_outputs_of_the_model_or_is_not_written(tmp_path: 
     other = tmp_path / "other"
     other.mkdir()
     with pytest.raises(Unusable, match="has other outputs: they differ by"):
-        onnx_export.save(model, other)
+        program_export.save(model, other, [*Format])
     assert not list(other.iterdir())
 
 

@@ -236,6 +236,9 @@ def export(
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx as well.")] = False,
+    pt2: Annotated[
+        bool, typer.Option("--pt2", help="Write model.pt2 (torch.export) as well.")
+    ] = False,
     home: Home = HERE,
 ) -> None:
     """Write a model as a folder for other programs, with a model card.
@@ -243,9 +246,11 @@ def export(
     A model of transformers can be loaded by transformers, any other one by its state dict.
     """
     from workbench.commands import export, saved_model
+    from workbench.commands.program_export import Format
 
+    formats = [*([Format.ONNX] if onnx else []), *([Format.PT2] if pt2 else [])]
     with terminal.errors(also=(saved_model.Unusable,)):
-        found = export.export(home.absolute(), model, folder, onnx=onnx)
+        found = export.export(home.absolute(), model, folder, formats=formats)
     typer.echo(f"{found.name}: {folder}")
 
 

@@ -133,7 +133,7 @@ def confirm(
                 refuse_fresh_seeds(study)
         preregistration.settle(plan, study, logged=None)  # ``planned`` has looked
         try:
-            return _Confirming(session, study, plan, second, logged).through(agree, fresh)
+            return _Confirmation(session, study, plan, second, logged).run(agree, fresh)
         finally:
             session.watcher.end()
 
@@ -175,7 +175,7 @@ def _logged(study: Study) -> tuple[str | None, str | None]:
     return first, second
 
 
-class _Confirming:
+class _Confirmation:
     """One confirmation, whose protocol is written and whose lease is held."""
 
     def __init__(
@@ -196,7 +196,7 @@ class _Confirming:
         self._fresh = 0
         self._unsent = 0
 
-    def through(self, agree: Agree, fresh: int | None) -> Outcome:
+    def run(self, agree: Agree, fresh: int | None) -> Outcome:
         """Select, ask, test, until a signal or a declined offer stops it."""
         study, plan = self._study, self._plan
         selecting = replicates.selection(plan, study.directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 
 from workbench import backbones, record, usercode
 from workbench.backbones import image_processors, tokenizers, transformers_models
-from workbench.commands import onnx_export
+from workbench.commands import program_export
 from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
 from workbench.commands.predict import find, load_trial
+from workbench.commands.program_export import Format
 from workbench.commands.saved_model import IN_FOLDER, SavedModel, explained
 from workbench.commands.summaries import TrialDetails
 from workbench.datasets.preparation import without_paths
@@ -25,7 +26,7 @@ from workbench.tracker.models import DESCRIPTION, WEIGHTS
 CODE = "code"
 
 
-def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedModel:
+def export(home: Path, run: str, folder: Path, *, formats: Sequence[Format] = ()) -> SavedModel:
     """Write a model, what it takes to use it, and a model card into a new folder.
 
     A model of transformers becomes a folder that transformers loads, with its tokenizer and the
@@ -36,7 +37,7 @@ def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedMo
         home: Where ``mlruns`` is.
         run: As for ``predict.find``.
         folder: Is made; may exist if it is empty.
-        onnx: Write ``model.onnx`` as well.
+        formats: Of programs to write as well.
 
     Returns:
         The model that was written.
@@ -44,19 +45,19 @@ def export(home: Path, run: str, folder: Path, *, onnx: bool = False) -> SavedMo
     Raises:
         FileExistsError: The folder holds something.
         Unknown: As for ``predict.load_model``.
-        Unusable: As for ``predict.load_model``; or the model cannot be written as ONNX.
+        Unusable: As for ``predict.load_model``; or the model cannot be written in one of the
+            formats.
         StoreError: MLflow's store of the home cannot be used.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; choose a new folder.")
-    if onnx:
-        onnx_export.require_libraries()
+    program_export.require_libraries(formats)
     trial = find(home, run)
     model = load_trial(trial)
     # Before anything is written: it may fail.
     facts = StudyFacts.of(home, model.description.study)
     with _filled_whole(folder) as unfinished:
-        _write(model, trial, facts, unfinished, onnx=onnx)
+        _write(model, trial, facts, unfinished, formats)
     return model
 
 
@@ -74,12 +75,15 @@ def _filled_whole(folder: Path) -> Iterator[Path]:
 
 
 def _write(
-    model: SavedModel, trial: TrialDetails, facts: StudyFacts, folder: Path, *, onnx: bool
+    model: SavedModel,
+    trial: TrialDetails,
+    facts: StudyFacts,
+    folder: Path,
+    formats: Sequence[Format],
 ) -> None:
     """Write the files of a model into a folder."""
     description = model.description
-    if onnx:
-        onnx_export.save(model, folder)
+    program_export.save(model, folder, formats)
     backbone = dict(description.backbone)
     entry = backbones.entry_of(backbone["name"])
     hugging_face = entry is not None and entry.hub
@@ -116,7 +120,7 @@ def _write(
         model.description,
         facts,
         LOAD_TRANSFORMERS[description.preparation.kind] if hugging_face else LOAD,
-        onnx=onnx,
+        programs=formats,
     )
     record.write_atomically(folder / "README.md", card.encode())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from workbench import record, report
 from workbench.commands import report as publish
+from workbench.commands.program_export import Format
 from workbench.record import Role
 from workbench.tracker import Tracker
 from workbench.tracker.trial_run import TrialRun
@@ -17,7 +18,7 @@ from workbench.verdict import Verdict
 _SHOWN = 20
 _PREDICTS = {"class": "one class of", "labels": "any of the labels", "numbers": "the numbers"}
 
-ONNX = "- `model.onnx` takes prepared samples and returns outputs (logits, standardised numbers)"
+_PROGRAM = "- `{}` takes prepared samples and returns outputs (logits, standardised numbers)"
 
 LOAD = """\
 import workbench as wb
@@ -95,14 +96,16 @@ class StudyFacts:
         return next((t.test.get(self.metric) for t in self.trials if t.key == key), None)
 
 
-def model_card(model: Description, study: StudyFacts, load: str, *, onnx: bool = False) -> str:
+def model_card(
+    model: Description, study: StudyFacts, load: str, *, programs: Sequence[Format] = ()
+) -> str:
     """Markdown.
 
     Args:
         model: Of its weights.
         study: Of the model.
         load: Python code that loads the model.
-        onnx: Whether it is there as ONNX too.
+        programs: Formats of the programs that are there too.
     """
     verdict = study.verdict
     strategy = "" if model.strategy == "joint" else f" with the strategy {model.strategy}"
@@ -118,7 +121,7 @@ def model_card(model: Description, study: StudyFacts, load: str, *, onnx: bool =
         f"- Data: {_name(model.preparation.dataset['name'])}",
         f"- Predicts: {_PREDICTS[model.target]} {_some(model.classes)}",
         *_preparation(model, processor="AutoImageProcessor" in load),
-        *([ONNX] if onnx else []),
+        *(_PROGRAM.format(program.file) for program in programs),
         "",
         "```python",
         load,
