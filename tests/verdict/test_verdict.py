@@ -278,6 +278,9 @@ def test_names_with_a_word_of_a_list_in_them_stay_whole() -> None:
     verdict = decide(evidence(*planted(means, sd=0.02), smallest_effect=0.001))
     assert "it is not cut and paste or default." in verdict.headline
     assert "not cut and paste or default (" in verdict.claim
+    more = decide(evidence(*planted({**means, "c": 0.85}, sd=0.02), smallest_effect=0.001))
+    assert "it is not one of the other 3." in more.headline, "the claim has their names"
+    assert "not cut and paste, c or default (" in more.claim
 
 
 def test_a_set_of_one_is_no_winner_where_the_test_of_the_winner_does_not_pass() -> None:

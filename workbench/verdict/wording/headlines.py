@@ -41,7 +41,7 @@ def compared(verdict: Verdict) -> str:
         if better := words.better_than_baseline(verdict):
             text += f" Shown to be better than {verdict.closest}: {listed(better)}."
         return f"{text}{words.caveats(verdict)}"
-    text = words.the_set(verdict)
+    text = words.the_set(verdict, most=2)
     if verdict.word == Word.GOOD_ENOUGH:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
     across = " of standardized values" if verdict.unit == Unit.DATA_SET else ""

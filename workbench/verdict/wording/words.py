@@ -201,8 +201,8 @@ def agreement(verdict: Verdict, pair: Comparison) -> str:
     return f"on {ahead_on([sign * gap for gap in pair.differences], verdict.unit)}"
 
 
-def the_set(verdict: Verdict) -> str:
-    """Which may be the best and which is not, as a sentence."""
+def the_set(verdict: Verdict, *, most: int = 50) -> str:
+    """Which may be the best and which is not, by name if these are at most so many."""
     sure = f"{100 * (1 - verdict.alpha):g} %"
     if not verdict.excluded:
         text = any_of(verdict)
@@ -214,6 +214,8 @@ def the_set(verdict: Verdict) -> str:
             f"The {sure} confidence set of the best holds only {verdict.leader}, not {not_best};"
             f" the test of a winner is stricter and finds none at alpha = {verdict.alpha:g}."
         )
+    if len(verdict.excluded) > most:
+        not_best = f"one of the other {len(verdict.excluded)}"
     return (
         f"The best is one of {listed(verdict.candidates, 50)} ({sure} confidence); it is not"
         f" {not_best}."
