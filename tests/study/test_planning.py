@@ -22,7 +22,7 @@ from workbench.commands.check import check_file
 from workbench.record import Role, State
 from workbench.record.seeds import derive
 from workbench.study.config import load
-from workbench.study.config.changes import Changed
+from workbench.study.config.changes import Changed, differences
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, planning, preregistration
 from workbench.study.confirm.forecast import outlook
@@ -649,3 +649,9 @@ def test_check_ends_like_the_command_that_would_refuse(
         app.check([two.file], ["confirm.smallest_effect=0.5"], home)
     assert caught.value.exit_code == outcomes.BAD_STUDY
     assert "smallest_effect: was 0.02, is 0.5" in capsys.readouterr().out
+
+
+def test_a_hash_that_has_changed_is_shown_short() -> None:
+    first, now = "0123456789ab" + "0" * 52, "ba9876543210" + "f" * 52
+    lines = differences({"code": {"own.py": first}}, {"code": {"own.py": now}})
+    assert lines == ['code.own.py: was "0123456789ab...", is "ba9876543210..."']

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 _LONGEST = 160
+_SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 class Changed(Exception):
@@ -60,4 +62,5 @@ def differences(stored: Any, now: Any, path: str = "") -> list[str]:
 
 
 def _cut(text: str) -> str:
+    text = _SHA256.sub(r"\1...", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
