@@ -6,8 +6,6 @@ The command line calls the same functions, those of ``commands``.
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,6 @@ from workbench.study.config import from_mapping, load_all
 from workbench.study.config.changes import Unready
 from workbench.tracker import Tracker
 from workbench.verdict import Verdict
-from workbench.verdict.results import Unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -400,35 +397,17 @@ def judge(
 
     from workbench.commands import verdict
 
-    def judged(path: Path) -> ResultsVerdict:
-        return verdict.judge(
-            path,
-            home=_home(None),
-            metric=metric,
-            direction="minimize" if minimize else "maximize",
-            smallest_effect=smallest_effect,
-            baseline=baseline,
-            out=None if out is None else Path(out),
-        ).result
-
     if not isinstance(results, pd.DataFrame):
-        return judged(_path("results", results, "a pandas table or a CSV file"))
-    with tempfile.TemporaryDirectory() as folder:
-        # The reader of CSV files is the one that names what is wrong with each row.
-        path = Path(folder) / "frame"
-        results.to_csv(path, index=False)
-        try:
-            return judged(path)
-        except Unreadable as error:
-            # The header is line 1.
-            labels = dict(enumerate(results.index, start=2))
-            raise Unreadable(
-                re.sub(
-                    r"\bframe:(\d+)",
-                    lambda line: f"row {labels.get(int(line[1]), 'of names')} of the frame",
-                    str(error),
-                )
-            ) from None
+        results = _path("results", results, "a pandas table or a CSV file")
+    return verdict.judge(
+        results,
+        home=_home(None),
+        metric=metric,
+        direction="minimize" if minimize else "maximize",
+        smallest_effect=smallest_effect,
+        baseline=baseline,
+        out=None if out is None else Path(out),
+    ).result
 
 
 def _home(home: PathOrText | None) -> Path:

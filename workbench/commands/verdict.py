@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.tracker import location, store
 from workbench.tracker.external_runs import read_experiment
 from workbench.verdict import external
 from workbench.verdict.external import ResultsVerdict
 from workbench.verdict.question import Question
-from workbench.verdict.results import Unreadable, read_csv
+from workbench.verdict.results import Unreadable, read_csv, read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Judged", "Unreadable", "judge"]
 
@@ -24,7 +28,7 @@ class Judged:
 
 
 def judge(
-    path: Path | None,
+    results: Path | pd.DataFrame | None,
     *,
     experiment: str | None = None,
     uri: str | None = None,
@@ -38,7 +42,8 @@ def judge(
     """Read results, compare the strategies, and write a page if a folder is given.
 
     Args:
-        path: A CSV file with the columns strategy, seed, value and, if several, dataset.
+        results: A CSV file or a table with the columns strategy, seed, value and, if several,
+            dataset.
         experiment: Instead: name or id of an MLflow experiment.
         uri: MLflow's tracking URI; by default the store of the home.
         home: Folder that holds ``mlruns``.
@@ -53,16 +58,18 @@ def judge(
         Unreadable: The results cannot be read or compared as asked; the message says why.
         FileExistsError: ``out`` contains something else.
     """
-    if (path is None) == (experiment is None):
+    if (results is None) == (experiment is None):
         raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
     if experiment is not None:
         shared = location.shared_store(home, experiment)
         own = store.uri_of(home / "mlruns" / "mlflow.db")
         address = uri or (own if shared is None else shared.connection_uri)
         rows = read_experiment(address, experiment, metric)
+    elif isinstance(results, Path):
+        rows = read_csv(results, metric)
     else:
-        assert path is not None
-        rows = read_csv(path, metric)
+        assert results is not None
+        rows = read_frame(results, metric)
     question = Question(
         metric=rows.metric,
         direction=direction,

@@ -1,6 +1,6 @@
 """External results as plain rows: a run of a strategy with a seed on a data set.
 
-Reads a CSV file, and says what is wrong with each line that it cannot read.
+Reads a CSV file or a pandas table, and says what is wrong with each line that it cannot read.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.messages import did_you_mean, nearest
 from workbench.verdict.wording.numbers import listed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("strategy", "seed", "value")
 DATASET = "dataset"
 _DELIMITERS = (",", ";", "\t", "|")
 _FAILED = ("failed", "diverged")  # as nan and inf do, which are numbers to Python
 _MOST = 10  # problems reported at once
+_Line = tuple[str, Sequence[str]]  # file and line, with the cells
 _ALMOST = 0.85  # how alike a misspelt name is: one letter of eight, and no "_std" at its end
 
 
@@ -73,20 +78,37 @@ def read_csv(path: Path, metric: str | None) -> Results:
     Raises:
         Unreadable: With every problem found, each with file and line.
     """
-    lines = _lines(path)
+    lines = [(f"{path.name}:{number}", cells) for number, cells in _lines(path)]
+    return _read(lines, metric, path.name)
+
+
+def read_frame(frame: pd.DataFrame, metric: str | None) -> Results:
+    """The rows of a pandas table with the same columns as a CSV file.
+
+    Raises:
+        Unreadable: With every problem found, each with the label of its row.
+    """
+    texts = frame.astype(object).where(frame.notna(), "").astype(str)
+    cells = [[*map(str, frame.columns)], *texts.to_numpy().tolist()]
+    places = ["the frame", *(f"row {label} of the frame" for label in frame.index)]
+    return _read([*zip(places, cells, strict=True)], metric, "the frame")
+
+
+def _read(lines: Sequence[_Line], metric: str | None, source: str) -> Results:
+    """The rows of a table, whose first line is the header."""
     first, header = lines[0]
     named = [cell.strip() for cell in header]
-    at = _columns(path, first, named, metric)
+    at = _columns(first, named, metric)
     problems: list[str] = []
     rows = []
-    for number, cells in lines[1:]:
+    for where, cells in lines[1:]:
         try:
-            rows.append(_row(f"{path.name}:{number}", cells, at, len(named)))
+            rows.append(_row(where, cells, at, len(named)))
         except Unreadable as error:
             problems.append(str(error))
     problems += repeated(rows)
     if not rows and not problems:
-        problems.append(f"{path.name}: there is no row below the header.")
+        problems.append(f"{source}: there is no row below the header.")
     _refuse(problems)
     # A column that was meant to count may have been misspelt, so it is named.
     used = set(at.values())
@@ -94,12 +116,12 @@ def read_csv(path: Path, metric: str | None) -> Results:
     notes = []
     if ignored:
         plural = "s" if len(ignored) > 1 else ""
-        notes.append(f"Ignored in {path.name}: the column{plural} {', '.join(ignored)}.")
+        notes.append(f"Ignored in {source}: the column{plural} {', '.join(ignored)}.")
     value = named[at["value"]]
     called = metric or ("value" if value.lower() == "value" else value)
     if metric is not None and value.lower() != metric.lower():
         notes.append(f"No column is called {metric}: the values are those of the column {value}.")
-    return Results(rows=tuple(rows), metric=called, source=path.name, notes=tuple(notes))
+    return Results(rows=tuple(rows), metric=called, source=source, notes=tuple(notes))
 
 
 def repeated(rows: Sequence[ResultRow]) -> Iterator[str]:
@@ -152,7 +174,7 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _columns(path: Path, line: int, named: Sequence[str], metric: str | None) -> dict[str, int]:
+def _columns(where: str, named: Sequence[str], metric: str | None) -> dict[str, int]:
     """Where the columns that are needed stand."""
     plain = [name.lower() for name in named]
     wanted = {name: [name] for name in (*COLUMNS, DATASET)}
@@ -160,16 +182,16 @@ def _columns(path: Path, line: int, named: Sequence[str], metric: str | None) ->
         # A column named like the metric says more than one named value.
         wanted["value"].insert(0, metric.lower())
     at = {}
-    problems = [*_misspelt(f"{path.name}:{line}", named, metric)]
+    problems = [*_misspelt(where, named, metric)]
     for name, choices in wanted.items():
         found = next((choice for choice in choices if choice in plain), None)
         if found is not None:
             if plain.count(found) > 1:
-                problems.append(f"{path.name}:{line}: there are two columns {found}.")
+                problems.append(f"{where}: there are two columns {found}.")
             at[name] = plain.index(found)
         elif name != DATASET:
             hint = did_you_mean(name, named, cutoff=0.5) or f"; found {listed(named, 20)}."
-            problems.append(f"{path.name}:{line}: there is no column {' or '.join(choices)}{hint}")
+            problems.append(f"{where}: there is no column {' or '.join(choices)}{hint}")
     _refuse(problems)
     return at
 
