@@ -200,8 +200,13 @@ def test_results_in_a_table_are_judged_like_those_in_a_file(here: Path) -> None:
         for seed in range(8)
     ]
     frame = pd.DataFrame(rows)
-    assert wb.judge(frame, smallest_effect=0.01).verdict.heading == "WINNER"
+    found = wb.judge(frame, smallest_effect=0.01)
+    assert repr(found).startswith("WINNER: b wins: ") and "WINNER" in found._repr_html_()
+    frame.to_csv("runs.csv", index=False)
+    assert wb.judge("runs.csv", smallest_effect=0.01).verdict == found.verdict
     assert wb.judge(frame, minimize=True).verdict.leader == "a"
     twice = pd.concat([frame, frame[:1].set_axis(["x"])])
     with pytest.raises(Unreadable, match=r"^row x of the frame: a with seed 0 occurs twice"):
         wb.judge(twice)
+    with pytest.raises(Unreadable, match="The frame is empty; expected the columns strategy"):
+        wb.judge(pd.DataFrame())

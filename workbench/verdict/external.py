@@ -39,6 +39,13 @@ class ResultsVerdict:
     across: Ranks | None = None
     studies: tuple[ConfirmedStudy, ...] = ()
 
+    def __repr__(self) -> str:
+        return repr(self.verdict)
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        return self.verdict._repr_html_()
+
     @property
     def usable(self) -> bool:
         """Whether a claim can be made: over all data sets, or on any one."""

@@ -88,6 +88,8 @@ def read_frame(frame: pd.DataFrame, metric: str | None) -> Results:
     Raises:
         Unreadable: With every problem found, each with the label of its row.
     """
+    if not len(frame.columns):
+        raise Unreadable(f"The frame is empty; expected the columns {listed(COLUMNS)}.")
     texts = frame.astype(object).where(frame.notna(), "").astype(str)
     cells = [[*map(str, frame.columns)], *texts.to_numpy().tolist()]
     places = ["the frame", *(f"row {label} of the frame" for label in frame.index)]
