@@ -16,7 +16,7 @@ import yaml
 
 import workbench as wb
 from tests.support.tiny import TINY
-from workbench.commands.browse import Unknown
+from workbench.commands.home_studies import Unknown
 from workbench.study.config.changes import Unready
 from workbench.study.config.document import StudyFileError
 from workbench.verdict.results import Unreadable

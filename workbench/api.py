@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import record, report
 from workbench.cli import printed, terminal
 from workbench.cli.notebook import Picture, Printed, summary_lines
-from workbench.commands import browse
+from workbench.commands import browse, home_studies
 from workbench.commands import report as publish
 from workbench.commands.check import CheckedStudy, check_file
 from workbench.commands.confirm import confirm_study
@@ -334,7 +334,7 @@ class Study(Printed):
     def _source(self) -> tuple[Path, Sequence[str]]:
         if self._file is not None:
             return self._file, self._overrides
-        return browse.source_of(self.names[0], self.home)
+        return home_studies.source_of(self.names[0], self.home)
 
     def _print(self, console: Console) -> None:
         begun = {row.name: row for row in browse.studies(self.home)}
@@ -353,7 +353,7 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     """
     study = Study.__new__(Study)
     study.home = _home(home)
-    study.names = tuple(browse.studies_of(study.home, str(name)))
+    study.names = tuple(home_studies.studies_of(study.home, str(name)))
     study._file, study._overrides = None, ()
     return study
 

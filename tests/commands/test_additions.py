@@ -22,7 +22,7 @@ from tests.support.mlflow_home import home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.tiny import CONFIRM, JOINT, TINY, Unseen
 from workbench import record, report
-from workbench.commands import browse, outcomes
+from workbench.commands import browse, home_studies, outcomes
 from workbench.commands import report as publish
 from workbench.commands.additions import add_level
 from workbench.commands.confirm import confirm_study
@@ -385,7 +385,7 @@ def test_of_a_single_factor_the_level_alone_is_enough(tmp_path: Path) -> None:
         tmp_path, ("optimizer: [sgd]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]")
     )
     assert not add("tiny", home, "nadam", agree=lambda offer: False).agreed
-    (own,) = browse.additions(home, "tiny")
+    (own,) = home_studies.additions(home, "tiny")
     assert (own.factor, own.level) == ("optimizer", "nadam")
 
 
@@ -455,7 +455,7 @@ def test_a_number_whose_records_were_deleted_is_given_to_no_other_level(
     home = copied(story.home, tmp_path / "home")
     shutil.rmtree(directory_of(home, "tiny-add-1"))
     assert not add("tiny", home, "optimizer=adam", agree=lambda offer: False).agreed
-    (other,) = browse.additions(home, "tiny")
+    (other,) = home_studies.additions(home, "tiny")
     assert (other.name, other.level) == ("tiny-add-2", "adam")
     assert list(report_of(home)["added"]) == ["tiny-add-1"], "MLflow has its runs"
 

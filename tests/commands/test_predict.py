@@ -18,8 +18,8 @@ from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
 from workbench.cli.app import app
 from workbench.commands import browse
-from workbench.commands.browse import Unknown
 from workbench.commands.confirm import confirm_study
+from workbench.commands.home_studies import Unknown
 from workbench.commands.predict import find, load_model, predict
 from workbench.commands.predictions import Predictions, table
 from workbench.commands.run import run_study

@@ -32,6 +32,7 @@ from workbench.commands.confirmation_progress import (
     ConfirmationProgress,
     other_tests_of_same_samples,
 )
+from workbench.commands.home_studies import Unknown
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.commands.smoke import smoke_study
@@ -497,9 +498,9 @@ def test_a_study_is_known_by_its_name_with_the_overrides_of_its_search(
     again = run(Path("named"), home)
     assert (again.study, again.fresh) == ("named", 0), "with the overrides that it had"
     study.rename(study.with_name("gone.yaml"))
-    with pytest.raises(browse.Unknown, match=f"was run from {study}, which is not there"):
+    with pytest.raises(Unknown, match=f"was run from {study}, which is not there"):
         confirmed("named", home)
-    with pytest.raises(browse.Unknown, match=f"was run from {study}, which is not there"):
+    with pytest.raises(Unknown, match=f"was run from {study}, which is not there"):
         run(Path("named"), home)
 
 

@@ -14,9 +14,10 @@ from itertools import count
 from pathlib import Path
 
 from workbench import record
-from workbench.commands import browse, confirm, run, session
+from workbench.commands import confirm, home_studies, run, session
 from workbench.commands.confirm import Agree
 from workbench.commands.confirmation_progress import confirmation_progress
+from workbench.commands.home_studies import Unknown
 from workbench.commands.outcomes import Outcome
 from workbench.commands.session import Shown, Watcher
 from workbench.driver import Workers
@@ -66,7 +67,7 @@ def add_level(
         Changed: The study cannot be amended, or is not as it was confirmed.
         Unknown, StudyFileError: It cannot have such a level.
     """
-    file, before = browse.source_of(str(study), home)
+    file, before = home_studies.source_of(str(study), home)
     first = load_all(file, [*before, *overrides])[0]
     _refuse_kind(first, level)
     with session.open_session(home, workers, watcher) as at:
@@ -113,16 +114,16 @@ def _config(base: Study, text: str) -> StudyConfig:
     amends, seeds, tested = _confirmed(base, text)
     factor, written = _split(base, text)
     if not written.strip():
-        raise browse.Unknown(f"--add {text}: a level must follow: --add {factor.name}=LEVEL")
+        raise Unknown(f"--add {text}: a level must follow: --add {factor.name}=LEVEL")
     try:
         value = parse_value(written)
     except ValueError as error:
-        raise browse.Unknown(f"--add {text}: {error}") from None
+        raise Unknown(f"--add {text}: {error}") from None
     word, inner = "" if isinstance(value, list) else label(value), value
     if not word and isinstance(value, dict) and len(value) == 1:
         ((word, inner),) = value.items()
     if not word:
-        raise browse.Unknown(f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}.")
+        raise Unknown(f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}.")
     if any(level.label == word for level in factor.levels):
         raise Changed(
             f"--add {text}: {base.name} has compared {factor.name} {word}; its report shows it: "
@@ -160,7 +161,7 @@ def _split(base: Study, text: str) -> tuple[Factor, str]:
         f"workbench confirm {base.name} --add {shlex.quote(f'{factor}={level}')}"
         for factor in compared
     )
-    raise browse.Unknown(
+    raise Unknown(
         f"--add {text}: {base.name} compares {listed(compared)}. Name the one that gets the level: "
         f"{' or '.join(ways)}"
     )
@@ -194,7 +195,7 @@ def _tested(base: Study, name: str) -> int:
 
 def _begun(base: Study) -> list[Addition]:
     """What was added to a study, by its records, and by MLflow where records were deleted."""
-    found = {added.number: added for added in browse.additions(base.home, base.name)}
+    found = {added.number: added for added in home_studies.additions(base.home, base.name)}
     tracker = Tracker(base.home, base.name)
     for name in tracker.additions(base.name):
         with suppress(UnknownStudy):

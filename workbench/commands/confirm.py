@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import record
-from workbench.commands import browse, parent_run, session
+from workbench.commands import home_studies, parent_run, session
 from workbench.commands.confirmation_progress import (
     confirmation_progress,
     other_tests_of_same_samples,
 )
+from workbench.commands.home_studies import Unknown
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.refusals import (
@@ -85,14 +86,14 @@ def confirm_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     # Before the session, which needs a home that can be written to.
-    file, before = browse.source_of(str(study), home)
+    file, before = home_studies.source_of(str(study), home)
     configs = load_all(file, [*before, *overrides])
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == study] or configs
     if "@" in str(study) and chosen is configs:
         names = [config.name for config in configs]
         hint = did_you_mean(str(study), names) or f"; it has {listed(names)}."
-        raise browse.Unknown(f"{file} has no study {study}{hint}")
+        raise Unknown(f"{file} has no study {study}{hint}")
     with session.open_session(home, workers, watcher) as at:
         return session.for_each(
             chosen,

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench import record
-from workbench.commands import browse
+from workbench.commands import browse, home_studies
 from workbench.commands.confirmation_progress import Records, confirmation_progress
+from workbench.commands.home_studies import Unknown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
@@ -45,7 +46,7 @@ _EXIT_CODES: dict[type[Exception], int] = {
     Unanswerable: UNUSABLE,
     Changed: BAD_STUDY,
     Unready: BAD_STUDY,
-    browse.Unknown: BAD_STUDY,
+    Unknown: BAD_STUDY,
     UnknownStudy: BAD_STUDY,
     FileExistsError: BAD_STUDY,
     Busy: ENVIRONMENT,
@@ -185,7 +186,7 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
         ),
         damaged=sum(1 for _ in study.directory.rglob("checkpoint*.corrupt")),
         confirmed=progress is not None and progress.complete,
-        verdict=None if study.config.added else browse.verdict_of(study.directory, progress),
+        verdict=None if study.config.added else home_studies.verdict_of(study.directory, progress),
         report=report_of(study.home, study.name, records),
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from workbench import record, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
+from workbench.commands.home_studies import Unknown
 from workbench.commands.predictions import Predictions
 from workbench.commands.saved_model import (
     SavedModel,
@@ -119,7 +120,7 @@ def _key_of(home: Path, run_id: str) -> str:
         with closing(Tracker(home, create=False)) as tracker:
             return tracker.key_of(run_id)
     except (LookupError, StoreError) as error:
-        raise browse.Unknown(str(error)) from error
+        raise Unknown(str(error)) from error
 
 
 def _no_weights(trial: TrialDetails) -> Unusable:

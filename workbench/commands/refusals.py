@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from workbench.commands import browse
+from workbench.commands import home_studies
 from workbench.commands.session import readable
 from workbench.messages import listed
 from workbench.study.config.changes import Changed, Unanswerable, Unready
@@ -48,7 +48,7 @@ def refuse_fresh_seeds(study: Study) -> None:
     Raises:
         Unanswerable: Some were.
     """
-    if found := browse.additions(study.home, study.name):
+    if found := home_studies.additions(study.home, study.name):
         raise Unanswerable(
             f"--fresh: {listed(f'{a.factor} {a.level}' for a in found)} was added to {study.name} "
             "after its first look, and has no seeds beyond it: a second look would compare other "

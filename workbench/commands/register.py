@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.commands import browse
+from workbench.commands.home_studies import Unknown
 from workbench.commands.model_card import LOAD_MLFLOW, StudyFacts, model_card
 from workbench.commands.predict import find
 from workbench.commands.saved_model import Unusable, explained
@@ -106,7 +107,7 @@ def _leader(home: Path, study: str, facts: StudyFacts) -> TrialDetails:
         )
     try:
         return browse.trial(home, study, f"confirmation/{leader}/000")
-    except browse.Unknown as error:
+    except Unknown as error:
         raise Unusable(
             f"The verdict on {study} names {leader}, which is no single configuration; choose "
             "a strategy with --strategy."

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record, report
-from workbench.commands import browse
+from workbench.commands import browse, home_studies
 from workbench.commands.confirmation_progress import other_tests_of_same_samples, seeds_shown
+from workbench.commands.home_studies import Unknown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
@@ -95,8 +96,8 @@ def write(
     folder = out or home / "reports" / name
     kept = directory.is_dir()
     if file is None:
-        with suppress(browse.Unknown, OSError):
-            file = browse.file_of(browse.description(directory), home)
+        with suppress(Unknown, OSError):
+            file = home_studies.file_of(home_studies.description(directory), home)
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
     notes: list[str] = []
@@ -158,7 +159,7 @@ def _statuses(home: Path, name: str) -> dict[str, str]:
     """How a study's parent runs stand by its records, when nobody drives it."""
     done = {"search": False, "confirmation": False, "try": True}
     # Of a report whose records are not here, or damaged, MLflow alone tells.
-    with suppress(browse.Unknown, OSError):
+    with suppress(Unknown, OSError):
         summary = browse.study(home, name).summary
         done["search"] = summary.searched
         done["confirmation"] = bool(summary.confirmation and summary.confirmation.complete)
@@ -245,7 +246,7 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
         verdict = {name: content["verdict"][name] for name in names}
         # As MLflow has it; the records may have changed since.
         of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
-        browse.keep_verdict(directory, VerdictSummary(**verdict, **of))
+        home_studies.keep_verdict(directory, VerdictSummary(**verdict, **of))
 
 
 def describe(tracker: Tracker, study: StoredStudy, content: Mapping[str, Any]) -> None:

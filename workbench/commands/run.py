@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-from workbench.commands import browse, parent_run, session
+from workbench.commands import home_studies, parent_run, session
+from workbench.commands.home_studies import Unknown
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Shown, Watcher, readable
@@ -81,10 +82,10 @@ def _file_of(written: Path, home: Path) -> tuple[Path, list[str]]:
     if not written.is_file():
         # Of a name that is none, the reader of the file says which file is near.
         try:
-            browse.studies_of(home, name)
-        except browse.Unknown:
+            home_studies.studies_of(home, name)
+        except Unknown:
             return written, []
-        return browse.source_of(name, home)
+        return home_studies.source_of(name, home)
     return written, []
 
 

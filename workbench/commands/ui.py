@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from workbench import record
-from workbench.commands import browse
+from workbench.commands import home_studies
+from workbench.commands.home_studies import Unknown
 from workbench.messages import listed
 from workbench.tracker import Tracker, location, store
 
@@ -52,13 +53,13 @@ def storage_of(home: Path, study: str | None) -> Path:
     if find_spec("optuna_dashboard") is None:
         raise store.StoreError("Optuna's dashboard is not installed: pip install optuna-dashboard")
     if study is None:
-        raise browse.Unknown("Name the study whose search is shown: workbench ui STUDY --optuna")
-    names = browse.studies_of(home, study)
+        raise Unknown("Name the study whose search is shown: workbench ui STUDY --optuna")
+    names = home_studies.studies_of(home, study)
     if len(names) > 1:
-        raise browse.Unknown(f"{study} has several searches; name one of {listed(names)}.")
+        raise Unknown(f"{study} has several searches; name one of {listed(names)}.")
     storage = record.study_directory(home, names[0]) / "optuna.db"
     if not storage.is_file():
-        raise browse.Unknown(f"{storage} is gone; the next `workbench run` of the study writes it.")
+        raise Unknown(f"{storage} is gone; the next `workbench run` of the study writes it.")
     return storage
 
 
