@@ -755,7 +755,7 @@ def test_a_kill_while_trials_are_restored_leaves_each_group_as_it_was_or_restore
 def test_a_damaged_definition_is_named_with_what_to_do(
     tiny: Path, home: Path, content: bytes
 ) -> None:
-    search_of(tiny, home)
+    search_of(tiny, home).next()
     path = home / "mlruns/studies/tiny/trials/sgd-0/definition.json"
     path.write_bytes(content)
     with pytest.raises(record.Damaged, match=r"definition\.json is damaged .* Restore the file"):
@@ -933,3 +933,12 @@ def test_the_definition_is_kept_with_the_study(tiny: Path, home: Path) -> None:
     search_of(tiny, home)
     path = home / "mlruns/studies/tiny/trials/sgd-0/definition.json"
     assert json.loads(path.read_bytes())["seed"] == 1
+
+
+def test_settings_may_change_until_the_first_trial(write_study: Write, home: Path) -> None:
+    search_of(write_study(), home)
+    changed = write_study(("default: 1e-2", "default: 2e-2"))
+    search = search_of(changed, home)
+    assert search.next() is not None
+    with pytest.raises(Changed, match="default"):
+        search_of(write_study(), home)

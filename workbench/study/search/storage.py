@@ -84,6 +84,11 @@ def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[
         Damaged: The file cannot be read.
     """
     path = definition_path(directory, group)
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    summary = next((each for each in summaries if each.study_name == group), None)
+    begun = any(path.parent.glob("*/spec.json"))
+    if not begun and (summary is None or not summary.n_trials):
+        return None  # A driver that ended before its first trial may have left settings.
     if path.exists():
         try:
             return dict(json.loads(path.read_bytes()))
@@ -92,10 +97,9 @@ def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[
                 f"{path} is damaged ({error}): it holds the settings of the trials in this "
                 "directory. Restore the file, or give the study a new name."
             ) from error
-    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
-        if summary.study_name == group and "definition" in summary.user_attrs:
-            return dict(json.loads(summary.user_attrs["definition"]))
-    if any(path.parent.glob("*/spec.json")):
+    if summary is not None and "definition" in summary.user_attrs:
+        return dict(json.loads(summary.user_attrs["definition"]))
+    if begun:
         raise StorageError(
             f"{path} is missing, and {directory / 'optuna.db'} does not say with which settings "
             f"the trials in {path.parent} were made. Put either file back, or give the study a "
