@@ -588,7 +588,7 @@ def test_a_verdict_says_what_was_ignored_and_where_the_page_is(
 def test_a_pair_says_who_is_ahead_whatever_is_better(paper: Paper, tmp_path: Path) -> None:
     path = results(tmp_path, "pets")
     printed.verdict(paper.console, verdict.judge(path, home=tmp_path, direction="minimize"))
-    assert paper.lines[1].endswith("p (best) at most behind")
+    assert paper.lines[1].endswith(" SD p at most behind")
     (said, head, row) = paper.lines[4:7]
     assert said.endswith("they decide nothing")
     assert head.split()[:3] == ["first", "second", "difference"]

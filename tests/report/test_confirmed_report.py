@@ -414,7 +414,9 @@ def test_where_only_the_baseline_is_compared_nothing_is_underlined() -> None:
     assert not any(arm["may_be_best"] for arm in content["arms"])
     assert summary["emphasis"].endswith("good. Only comparisons with the baseline were made.")
     page = page_of(summary)
-    assert "Underlined" not in page and "p (best)" not in page and "decide nothing" not in page
+    assert (
+        "Underlined" not in page and "at most behind" not in page and "decide nothing" not in page
+    )
     text = templates.methods(summary)
     assert "corrected over 3 comparisons [Holm 1979]" in text and "intersection" not in text
 

@@ -79,4 +79,9 @@ def test_page_and_paper_are_in_percent_and_stored_values_are_not(
     for name in ("index.html", "report.md", "macros.tex", "tables/confirmation.tex"):
         assert mean in percent[name].decode() and mean not in raw[name].decode()
     assert "test accuracy (%)" in percent["index.html"].decode()
+    for name in ("index.html", "methods.tex"):
+        assert "1 percentage point" in percent[name].decode(), "not a hundredth of the value"
+    candidate = json.loads(raw["report.json"])["confirmation"]["selection"][0]
+    searched = f"{100 * candidate['searched']:.2f}"
+    assert f'<td class="n">{searched}</td>' in percent["index.html"].decode()
     assert r"Test accuracy (\%)" in percent["tables/confirmation.tex"].decode()

@@ -12,7 +12,7 @@ from workbench.verdict import Verdict, Word, decide, level, statistics
 APART = {"adamw-2": 0.95, "sgd-0": 0.92, "adam-0": 0.90}
 ALIKE = {"adamw-2": 0.95, "sgd-0": 0.95, "adam-0": 0.95}
 FIRST = (
-    "This is the first of two planned looks ({n} seeds), each tested at 2.5 %: a false statement in"
+    "This is the first of two planned looks ({n} seeds), each tested at 2.5 %: a false winner in"
     " either has a chance of at most 5 %. Intervals are for each look alone."
 )
 
@@ -54,7 +54,7 @@ def test_set_and_bounds_have_the_level_of_a_look() -> None:
         assert before.p_best == after.p_best
         assert before.behind is not None and after.behind is not None
         assert after.behind >= before.behind
-    assert "(97.5 % confidence)" in two.headline
+    assert "with 97.5 % confidence no other" in two.headline
     means = {side.name: side.mean for side in one.sides}
     assert all(side.mean == means[side.name] for side in two.sides), "of 95 %, as they are labelled"
 
@@ -84,7 +84,7 @@ def test_a_look_that_is_left_adds_as_many_seeds_again_or_what_the_plans_need() -
     assert many.fresh == max(plan.estimate for plan in many.plan) - 12 > 12
     assert many.needed is not None and "at alpha = 0.025" in many.needed
     for plan in many.plan:
-        needed = statistics.seeds_needed(plan.sd, 12, 0.002, alpha=0.025)
+        needed = statistics.seeds_needed(plan.sd, 12, 0.002, alpha=0.025, power=0.9)
         assert plan.estimate == needed.estimate, "at the level of a look"
     assert judged(ALIKE, 3).fresh == 4, "at least the floor in all"
 

@@ -46,7 +46,7 @@ def in_percent(material: Material) -> Material:
         study=replace(
             study,
             objective=replace(study.objective, metric=named(searched)),
-            protocol=_protocol(protocol, tested) if protocol else protocol,
+            protocol=_protocol(protocol, searched, tested) if protocol else protocol,
             selection=_selection(study.selection, searched) if study.selection else None,
             cited=tuple(
                 replace(item, value=_scaled(item.value, cited), sd=_scaled(item.sd, cited))
@@ -82,14 +82,19 @@ def _trial(run: TrialRun, searched: str) -> TrialRun:
     return replace(run, value=value, metrics=_metrics(run.metrics), test=_metrics(run.test))
 
 
-def _protocol(protocol: Mapping[str, Any], tested: str) -> dict[str, Any]:
-    validated = protocol.get("validation_metric")
+def _protocol(protocol: Mapping[str, Any], searched: str, tested: str) -> dict[str, Any]:
+    validated, selection = protocol.get("validation_metric"), protocol.get("selection") or {}
+    candidates = {
+        strategy: [{**one, "value": _scaled(one.get("value"), searched)} for one in of]
+        for strategy, of in (selection.get("candidates") or {}).items()
+    }
     return {
         **protocol,
         "metric": named(tested),
         "validation_metric": validated and named(validated),
         "smallest_effect": _scaled(protocol.get("smallest_effect"), tested),
         "bounds": [_scaled(end, tested) for end in protocol.get("bounds") or (None, None)],
+        "selection": {**selection, "candidates": candidates},
     }
 
 

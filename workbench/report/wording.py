@@ -81,11 +81,15 @@ def columns(verdict: Verdict) -> str | None:
     if all(side.p_best is None for side in verdict.sides):
         pairs = counted(verdict.pairs, "pair")
         return f"{text} p (Holm): {primary_test(verdict)}, corrected over {pairs}."
-    text += (
-        " p (best): of the hypothesis that a row is the best, by joint sign flips over whole"
-        f" {unit}s. {other} against each rival alone: {primary_test(verdict)}, largest"
-        f" {p_value(verdict.p_win or 0.0)}."
-    )
+    if verdict.word == Word.WINNER:
+        text += f" p: {other} against the row alone ({primary_test(verdict)})."
+    else:
+        text += (
+            " p: of the hypothesis that a row is the best, by joint sign flips over whole"
+            f" {unit}s; a small p shows that it is not, a large one shows nothing."
+            f" {other} against each rival alone: {primary_test(verdict)}, largest"
+            f" {p_value(verdict.p_win or 0.0)}."
+        )
     if any(side.behind is not None for side in verdict.sides):
         text += f" At most behind: how far a row can be behind the best, for all together ({sure})."
     return text

@@ -98,15 +98,15 @@ def comparisons(
         for (first, second), p in zip(pairs, p_values, strict=True)
     ]
     missing = [1.0] * (len(contrast.pairs) - len(pairs))
-    p_holm = statistics.holm([*p_values, *missing])
+    # A pair that cannot be tested must not take a step of the correction either.
+    tested = [1.0 if pair.undecidable else p for pair, p in zip(compared, p_values, strict=True)]
+    p_holm = statistics.holm([*tested, *missing])
     equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:
         margin = design.smallest_effect
         # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
-        tested = [
-            statistics.tost(pair.differences, margin) if pair.sd else 1.0 for pair in compared
-        ]
-        equivalence = statistics.holm([*tested, *missing])
+        tosts = [statistics.tost(pair.differences, margin) if pair.sd else 1.0 for pair in compared]
+        equivalence = statistics.holm([*tosts, *missing])
     return tuple(
         _decided(pair, pairs[place][1], p_holm[place], equivalence[place], design)
         for place, pair in enumerate(compared)

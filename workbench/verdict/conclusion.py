@@ -145,14 +145,14 @@ def _of_best(
         Fithian (2019), Rank verification for exponential families, Ann. Stat. 47.
     """
     rivals = _rivals(leader.name, comparisons)
-    p_win = max(pair.p if _shows_a_lead(pair) else 1.0 for pair in rivals)
-    left = [
-        side.name
-        for side in ranked
-        if side is not leader
-        and p_win > design.alpha
-        and (side.p_best is None or side.p_best > design.alpha)
-    ]
+    p_values = {pair.second: pair.p if _shows_a_lead(pair) else 1.0 for pair in rivals}
+    p_win = max(p_values.values())
+    left: list[str] = []
+    if p_win > design.alpha:
+        others = [side for side in ranked if side is not leader]
+        left = [s.name for s in others if s.p_best is None or s.p_best > design.alpha]
+        # The test of the set has one side, which the data chose: alone it names no winner.
+        left = left or [side.name for side in others if p_values[side.name] > design.alpha]
     return Finding(
         leader=leader.name,
         p_win=p_win,
@@ -247,8 +247,15 @@ def build(
     if word == Word.UNDERPOWERED:
         candidates, excluded = (), ()
         sides = [replace(side, p_best=None, behind=None) for side in sides]
-    elif word == Word.WINNER:
-        sides = [replace(side, behind=None) if side.name == leader else side for side in sides]
+    elif word == Word.WINNER and finding is not None:
+        # What decides is the test of the winner against each rival.
+        p_values = {pair.second: pair.p for pair in rivals}
+        sides = [
+            replace(side, behind=None)
+            if side.name == leader
+            else replace(side, p_best=None if side.p_best is None else p_values[side.name])
+            for side in sides
+        ]
     return Verdict(
         word=word,
         stage=stage,
@@ -269,6 +276,7 @@ def build(
         gap=closest.difference.estimate if closest else None,
         closest=closest.second if closest else None,
         p_win=finding.p_win if finding else None,
+        lead=finding.lead if finding and word == Word.WINNER else None,
         size=_size(finding, closest, sides, design)
         if finding and closest and word == Word.WINNER
         else None,

@@ -20,6 +20,8 @@ from workbench.verdict.table import Table, read
 from workbench.verdict.wording import wording, words
 from workbench.verdict.wording.numbers import fixed, listed, measured
 
+_MISSED = 0.2  # chance that the seeds of a plan do not find the smallest effect
+
 
 def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     """The verdict that the evidence allows; see ``workbench.verdict.decide``."""
@@ -60,10 +62,12 @@ def _of_arms(evidence: Evidence, draws: int) -> Verdict:
         return verdict
     planned = design.effects and design.contrast == contrast.ALL
     found = effects(table.rows, design) if planned else ()
-    return replace(verdict, effects=found, assumptions=tuple(_assumptions(verdict)))
+    failed = any(row.imputed for row in table.rows)
+    assumptions = tuple(_assumptions(verdict, failed=failed))
+    return replace(verdict, effects=found, assumptions=assumptions)
 
 
-def _assumptions(verdict: Verdict) -> Iterator[str]:
+def _assumptions(verdict: Verdict, *, failed: bool) -> Iterator[str]:
     """How well the values meet what the rule assumes: symmetric differences, and no rare failure.
 
     The rates are those of docs/verdict_validation.md.
@@ -82,16 +86,16 @@ def _assumptions(verdict: Verdict) -> Iterator[str]:
         ]
         if skewed:
             yield (
-                f"The differences from {verdict.leader} are skewed for {listed(skewed)}: few seeds"
-                " have much of the weight. The tests assume symmetric differences; with one skewed"
+                f"The differences from {verdict.leader} are skewed for {listed(skewed)}: a few"
+                " seeds dominate. The tests assume symmetric differences; with one skewed"
                 " configuration, the set of the best lost it in up to 9 % of simulated studies."
             )
-    if not any(side.imputed for side in verdict.sides):
+    if not failed:
         # The upper end of Clopper and Pearson's one-sided 95 % interval of 0 of n.
-        unseen = 100 * (1 - 0.05 ** (1 / n))
+        most = 100 * (1 - 0.05 ** (1 / n))
         yield (
-            f"On none of {n} seeds did a run fail. For each configuration a rate of failures of up"
-            f" to {unseen:.0f} % would have gone unseen (95 % confidence). Where one configuration"
+            f"On none of {n} seeds did a run fail, which excludes failure rates above {most:.0f} %"
+            " (95 % confidence, each configuration by itself). Where one configuration"
             " collapses on 15 % of the seeds, up to 19 % of simulated studies named a false winner."
         )
 
@@ -132,10 +136,12 @@ def _fresh(verdict: Verdict) -> int | None:
 def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:
     """Seeds for the smallest effect against each rival that more seeds could separate.
 
-    The effect is the one that matters, never the one seen.
+    The effect is the one that matters, never the one seen. A winner must be found against all
+    rivals: by Bonferroni's inequality each may be missed with its part of 20 %.
     """
     trained = sum(bool(arm.runs) for arm in evidence.arms)
     cost = None if evidence.seconds is None else evidence.seconds * trained
+    rivals = max(1, len(verdict.candidates) - 1)
     for pair in words.against_leader(verdict):
         rival = words.rival(pair, verdict)
         settled = rival not in verdict.candidates or pair.undecidable or pair.sd == 0
@@ -148,6 +154,7 @@ def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:
             verdict.smallest_effect,
             pairs=corrected(verdict.contrast, verdict.pairs),
             alpha=verdict.alpha,
+            power=1 - _MISSED / rivals,
         )
         yield SeedPlan(
             **needed._asdict(),

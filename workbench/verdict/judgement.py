@@ -66,7 +66,8 @@ class Side:
         mean: With its t interval over seeds, cut at the metric's bounds; None where a value is
             missing, and of a search. Its ends are nan at n = 1.
         sd: Over seeds, with n - 1; None where there is no interval.
-        p_best: Of the hypothesis that it is the best; None where no set of the best was computed.
+        p_best: Of the hypothesis that it is the best, or of a winner against it; None where no set
+            of the best was computed.
         behind: It is at most so far behind the best, in units of the metric, simultaneously for all
             sides; None where nothing bounds it.
     """
@@ -214,6 +215,8 @@ class Verdict:
         gap: Mean difference to the closest rival that it is compared with, in units of the metric.
         p_win: The largest p of the leader against a rival; ``p_floor``: the least that so many
             seeds can give.
+        lead: Lower bound of a winner's lead over every rival, with confidence 1 - alpha; None
+            where nothing bounds it.
         size: Of a winner's lead; None without a winner or a smallest effect.
         candidates: The leader and the others that may be the best, in the order of ``sides``: the
             (1 - alpha) confidence set of the best. A winner is alone in it.
@@ -256,6 +259,7 @@ class Verdict:
     gap: float | None
     closest: str | None
     p_win: float | None = None
+    lead: float | None = None
     size: Size | None = None
     candidates: Sequence[str] = ()
     excluded: Sequence[str] = ()

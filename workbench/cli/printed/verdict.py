@@ -80,7 +80,7 @@ def _sides(found: Verdict) -> Table:
     # Where the baseline alone is compared, the table of pairs decides.
     of_best = any(side.p_best is not None for side in found.sides)
     bounded = any(side.behind is not None for side in found.sides)
-    decisive = (*(["p (best)"] if of_best else []), *(["at most behind"] if bounded else []))
+    decisive = (*(["p"] if of_best else []), *(["at most behind"] if bounded else []))
     columns = ("n", "mean", "95 % interval", "SD", *decisive)
     table = table_of("strategy", *columns, right=columns)
     scale = _scale(found)
@@ -90,7 +90,10 @@ def _sides(found: Verdict) -> Table:
         cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale) or "–"]
         # Across data sets there is a p value, but nothing bounds a difference.
         if side.p_best is not None:
-            cells += [numbers.bare_p(side.p_best), _number(side.behind, scale)]
+            cells += [
+                numbers.bare_p(side.p_best),
+                _number(numbers.ceiling(side.behind, scale), scale),
+            ]
         table.add_row(*cells[: len(columns) + 1])
     return table
 

@@ -112,7 +112,7 @@ def _decision(verdict: Verdict, name: str, pair: Comparison) -> tuple[bool, floa
     p_best = next(side.p_best for side in verdict.sides if side.name == name)
     if p_best is None:
         return pair.p_holm <= verdict.alpha, pair.p_holm
-    return name in verdict.excluded, pair.p if verdict.word == Word.WINNER else p_best
+    return name in verdict.excluded, p_best
 
 
 def _p_is(verdict: Verdict) -> tuple[str, str]:
@@ -125,7 +125,7 @@ def _p_is(verdict: Verdict) -> tuple[str, str]:
     if verdict.word == Word.WINNER:
         return "p", f"{verdict.leader} is better (p: {how_tested(verdict, corrected=False)})"
     sure = f"{100 * (1 - verdict.alpha):g} % confidence"
-    return "p (best)", (
+    return "p", (
         f"shown not to be the best ({sure}; p: of the hypothesis that the row is the best, by joint"
         f" sign flips over whole {verdict.unit}s)"
     )

@@ -17,7 +17,7 @@ from workbench.report.paper.typeset import number, p_value, share
 from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
-from workbench.verdict.wording.numbers import ahead_on
+from workbench.verdict.wording.numbers import ahead_on, ceiling
 
 # The parts of a command's name, in letters; its value in LaTeX; its description.
 _Line = tuple[tuple[str, ...], str, str]
@@ -164,12 +164,12 @@ def _row(start: str, row: Row, like: float | None) -> Iterator[_Line]:
         ("SD", row.sd, "standard deviation over seeds"),
         ("Low", row.low, "low end of the 95 % t interval of the mean"),
         ("High", row.high, "high end of the 95 % t interval of the mean"),
-        ("Behind", row.behind, "at most so far behind the best"),
+        ("Behind", ceiling(row.behind, like), "at most so far behind the best"),
     ):
         if value is not None:
             yield (start, name), number(value, like), f"{who}: {what}"
     if row.p_best is not None:
-        yield (start, "PBest"), p_value(row.p_best), f"{who}: p of being the best"
+        yield (start, "PBest"), p_value(row.p_best), f"{who}: p of the test that decides about it"
     yield (start, "N"), str(row.n), f"{who}: seeds"
     yield (start, "Failed"), str(row.failed), f"{who}: runs counted with the worst value"
 

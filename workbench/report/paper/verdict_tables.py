@@ -16,7 +16,7 @@ from workbench.report.results import ArmResult, Row
 from workbench.tracker.stored_study import Cited
 from workbench.verdict import Comparison, Unit, Verdict
 from workbench.verdict.contrast import BASELINE
-from workbench.verdict.wording.numbers import ahead_on, counted
+from workbench.verdict.wording.numbers import ahead_on, ceiling, counted
 
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
@@ -87,7 +87,7 @@ def _compared(rows: Sequence[Row]) -> list[str]:
         return []
     last = ["$p$ (Holm)"]
     if any(row.p_best is not None for row in rows):
-        last = ["$p$ (best)"]
+        last = ["$p$"]
     if any(row.behind is not None for row in rows):
         last.append("behind")
     return ["difference", "ahead on", *last]
@@ -103,8 +103,8 @@ def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
         cells = [f"{difference} {reach}", ahead_on(versus.leads)]
     by_head = {
         "$p$ (Holm)": p_value(versus.p_holm if versus else None),
-        "$p$ (best)": p_value(row.p_best),
-        "behind": number(row.behind, like),
+        "$p$": p_value(row.p_best),
+        "behind": number(ceiling(row.behind, like), like),
     }
     return [*cells, *(by_head[head] for head in heads[2:])] if heads else []
 
@@ -207,7 +207,7 @@ def pairwise(summary: Judged, venue: str) -> str:
     unit, test = verdict.unit, summary.test
     secondary = "" if verdict.contrast == BASELINE else ", secondary: they decide nothing"
     caption = (
-        f"{_start(summary)}{counted(verdict.pairs, 'comparison')} of"
+        f"{_start(summary)}{_some_of(verdict)} of"
         f" {text(summary.metric)}, paired by {unit}"
         f" ($n$ = {_counts(verdict.comparisons)}){secondary}. Difference: positive if the first is"
         rf" better, mean over {unit}s with the 95\,\% t interval of this pair alone; ahead on:"
@@ -220,9 +220,18 @@ def pairwise(summary: Judged, venue: str) -> str:
     if has_beyond:
         caption += f"; beyond: interval over {unit}s and test examples"
     absent = "".join(f" {prose(sentence)}" for sentence in wording.left_out(verdict))
+    if summary.caution:
+        absent += f" {text(summary.caution)}"
     return labelled_table(
         summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows
     )
+
+
+def _some_of(verdict: Verdict) -> str:
+    """How many comparisons there are; where some could not be made, of how many."""
+    all_of = counted(verdict.pairs, "comparison")
+    made = len(verdict.comparisons)
+    return all_of if made == verdict.pairs else f"{made} of {all_of}"
 
 
 def _counts(comparisons: Sequence[Comparison]) -> str:

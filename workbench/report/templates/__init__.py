@@ -163,9 +163,9 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    measured = (number, signed, interval, reach, numbers.ahead_on, share, bare_p, p_value)
-    written = (setting, whole, given, size, counted, span, within, duration, moment, words)
-    for function in (*measured, *written, aside, scale, knobs):
+    measured = (number, signed, interval, reach, share, bare_p, p_value)
+    written = (numbers.ahead_on, numbers.ceiling, setting, whole, given, size, counted, span)
+    for function in (*measured, *written, within, duration, moment, words, aside, scale, knobs):
         environment.filters[function.__name__] = function
     environment.globals["tones"] = _TONES
     # A run id from a store must not add path segments or a query to a link.

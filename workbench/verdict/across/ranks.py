@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.verdict import Design, Doubt, Refused, Verdict, Word, statistics
+from workbench.verdict.judgement import Level
 from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow
 from workbench.verdict.statistics.several import LEAST_DATASETS
@@ -77,12 +78,13 @@ def different(rows: Sequence[ResultRow]) -> None:
 
 
 def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[PairCounts]:
-    """Wins, ties and losses of each pair that was compared on any data set."""
+    """Wins, ties and losses of each pair, on the data sets whose verdict supports a claim."""
     counts = []
     for first, second in combinations(names, 2):
         pairs = [
             pair
             for verdict in verdicts.values()
+            if verdict.level is not Level.NONE
             for pair in verdict.comparisons
             if {pair.first, pair.second} == {first, second}
         ]

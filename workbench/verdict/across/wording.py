@@ -129,8 +129,10 @@ def _headline(
         )
     text = headlines.compared(verdict)
     if not text.startswith(str(verdict.leader)):
-        text = text[:1].lower() + text[1:]
-    return f"Across {k} data sets {text}{lost} {each}."
+        text = f": {text[:1].lower()}{text[1:]}"
+    else:
+        text = f" {text}"
+    return f"Across {k} data sets{text}{lost} {each}."
 
 
 def _alone(one: Verdict) -> str:
@@ -145,12 +147,13 @@ def _alone(one: Verdict) -> str:
 def _counts(outcomes: Sequence[PairCounts]) -> str:
     """Wins, ties, losses and undecided data sets of each pair."""
     pairs = [
-        f"{row.first} against {row.second} {row.wins}, {row.ties}, {row.losses} and {row.open}"
+        f"{row.first} against {row.second}: {counted(row.wins, 'win')}, {counted(row.ties, 'tie')},"
+        f" {counted(row.losses, 'loss')}, {row.open} undecided"
         for row in outcomes[:_MOST_PAIRS]
     ]
     if len(outcomes) > _MOST_PAIRS:
         pairs.append(f"{counted(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
-    return f"Wins, ties, losses and inconclusive: {'; '.join(pairs)}." if pairs else ""
+    return f"{'; '.join(pairs)}." if pairs else ""
 
 
 def _claim(verdict: Verdict, lost: str) -> str:

@@ -62,9 +62,10 @@ def best(
     """Confidence set of the best and simultaneous bounds, from paired values.
 
     **Set.** Each candidate is tested once against all its rivals together, by the largest paired t
-    of a rival over it. Only the test of the true best can wrongly exclude it, so no correction over
-    candidates is needed. **Bounds.** The critical values of the same statistic, from differences
-    without their means, bound how far each configuration can be behind the best.
+    of a rival over it. Only the test of the single best can wrongly exclude it, so no correction
+    over candidates is needed. Of several that are equally good, some may be left out. **Bounds.**
+    The critical values of the same statistic, from differences without their means, bound how far
+    each configuration can be behind the best.
 
     All 2^n arrangements of signs are counted to n = 15; above, ``draws`` are drawn and the observed
     one is added, which keeps the error rate.

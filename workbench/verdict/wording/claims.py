@@ -46,27 +46,34 @@ def finding(verdict: Verdict) -> str:
             f" {words.size(verdict).rstrip('.')}"
         )
     if words.against_baseline(verdict):
+        better = words.better_than_baseline(verdict)
+        also = (
+            f". Shown to be better than {verdict.closest}: {listed(better, 50)}" if better else ""
+        )
         return (
             f"{verdict.leader} has the best mean {metric}, and no difference from"
             f" {words.others(verdict)} is shown:"
-            f" {words.difference(verdict, words.closest(verdict))}"
+            f" {words.difference(verdict, words.closest(verdict))}{also}"
         )
     mean = f"mean {metric}"
     if verdict.unit == Unit.DATA_SET:
         mean = f"mean of the standardized {metric}"
     method = f"multiple comparisons with the best, joint sign flips over {over}"
+    test = words.test(verdict, words.closest(verdict))
     if verdict.contrast == BASELINE:
-        test = words.test(verdict, words.closest(verdict))
         method = f"{test} over {over}, Holm over {words.pairs(verdict)}"
+    elif all(side.p_best is None for side in verdict.sides):
+        method = f"{test} over {over}"
     if verdict.word == Word.GOOD_ENOUGH:
-        return f"{headlines.bound(verdict)} ({method}). {words.the_set(verdict).rstrip('.')}"
+        text = f"{headlines.bound(verdict)} ({method}). {words.the_set(verdict)}"
+        return text.rstrip(". ")
     if verdict.word == Word.NARROWED:
         best = words.side(verdict).removesuffix(" compared")
         return (
-            f"no single winner is shown; the {100 * (1 - verdict.alpha):g} % confidence set of"
-            f" the {best} with the {words.highest(verdict)} {mean} holds"
-            f" {listed(verdict.candidates, 50)}, not {listed(verdict.excluded, 50, word='or')}"
-            f" ({method})"
+            f"no single winner is shown; if a single {best} has the {words.highest(verdict)}"
+            f" {mean}, it is {listed(verdict.candidates, 50, word='or')}, not"
+            f" {listed(verdict.excluded, 50, word='or')} ({100 * (1 - verdict.alpha):g} %"
+            f" confidence, {method})"
         )
     return (
         f"{words.any_of(verdict)} {words.side(verdict, several=True)} may have the"

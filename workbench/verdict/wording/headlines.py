@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from workbench.verdict.contrast import BASELINE
 from workbench.verdict.judgement import Comparison, Unit, Verdict, Word
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import (
@@ -11,7 +10,9 @@ from workbench.verdict.wording.numbers import (
     fixed,
     listed,
     measured,
+    p_value,
     places_for,
+    rounded_up,
     signed,
 )
 
@@ -43,15 +44,17 @@ def compared(verdict: Verdict) -> str:
         return f"{text}{words.caveats(verdict)}"
     text = words.the_set(verdict, most=2)
     if verdict.word == Word.GOOD_ENOUGH:
-        text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
+        text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}".rstrip()
     across = " of standardized values" if verdict.unit == Unit.DATA_SET else ""
     missing = ""
     if verdict.smallest_effect is None:
         missing = " No smallest effect was given, so the size of a difference is not judged."
+    best = f"{verdict.leader} has the best mean{across} and"
     return (
-        f"{text} No single winner is shown: {verdict.leader} has the best mean{across} and"
+        f"{text} No single winner is shown: {best}"
         f" {words.lead(verdict, pair, words.rival(pair, verdict))}"
-        f" ({words.interval(verdict, pair)}; ahead {words.agreement(verdict, pair)})."
+        f" ({words.interval(verdict, pair, words.alone(verdict))};"
+        f" ahead {words.agreement(verdict, pair)})."
         f"{missing}{words.caveats(verdict)}"
     )
 
@@ -63,18 +66,15 @@ def bound(verdict: Verdict) -> str:
     found = words.closest(verdict).difference
     places = signed(places_for(found.low, found.high, effect, behind), behind)
     # Rounded up, a bound still holds; it must not read as the smallest effect, which it is below.
-    while places < MOST_PLACES and _rounded_up(behind, places) == fixed(effect, places):
+    while places < MOST_PLACES and rounded_up(behind, places) == fixed(effect, places):
         places += 1
-    more = f"more than {_rounded_up(behind, places)} " if behind else ""
+    most = f"{rounded_up(behind, places)}{words.points(verdict)}"
+    more = f"more than {most} " if behind else ""
     return (
         f"with {100 * (1 - verdict.alpha):g} % confidence no other {words.side(verdict)} is {more}"
         f"{words.higher(verdict)} than {verdict.leader} in {words.metric(verdict)}; the smallest"
         f" difference that matters is {words.effect(verdict)}"
     )
-
-
-def _rounded_up(value: float, places: int) -> str:
-    return fixed(math.ceil(round(value * 10**places, 6)) / 10**places, places)
 
 
 def _seen(verdict: Verdict) -> str:
@@ -101,10 +101,12 @@ def _against(verdict: Verdict, pair: Comparison) -> str:
     rival = (
         "the closest rival " if verdict.pairs > 1 and not words.against_baseline(verdict) else ""
     )
-    gap, sure = words.mean_difference(verdict, pair), f"{100 * pair.difference.level:g} % interval"
     turned = "" if verdict.direction == "maximize" else "lower is better; "
+    # Over data sets the ranks decide: an interval of the mean may say something else.
+    sure = f" {words.interval(verdict, pair)}," if verdict.unit == Unit.SEED else ""
+    p = pair.p_holm if verdict.contrast == BASELINE else pair.p
     return (
         f"{words.metric(verdict)} {ours} against {theirs} of {rival}{other} ({turned}difference"
-        f" {gap}, {words.interval(verdict, pair, sure)}, ahead"
+        f" {words.mean_difference(verdict, pair)},{sure} {p_value(p)}, ahead"
         f" {words.agreement(verdict, pair)})"
     )

@@ -47,11 +47,11 @@ def places_for(
 ) -> int:
     """How many decimals a difference deserves: by its interval and by the smallest effect.
 
-    As many more as it takes that each end shows its sign and that a gap on one side of the smallest
-    effect does not read as equal to it.
+    As many more as it takes that each end and the gap show their signs, and that a gap on one side
+    of the smallest effect does not read as equal to it.
     """
     widths = [width for width in ((high - low) / 2, effect or 0.0) if width > 0]
-    places = signed(max(map(decimals, widths), default=decimals(0.0)), low, high)
+    places = signed(max(map(decimals, widths), default=decimals(0.0)), low, high, gap or 0.0)
     if effect is None or gap is None or math.isclose(gap, effect, rel_tol=1e-6):
         return places
     while places < MOST_PLACES and fixed(gap, places) == fixed(effect, places):
@@ -66,6 +66,16 @@ def counted(number: int, noun: str) -> str:
     else:
         plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number} {noun if number == 1 else plural}"
+
+
+def rounded_up(value: float, places: int) -> str:
+    """With so many decimals, not below the value: an upper bound still holds."""
+    return fixed(math.ceil(round(value * 10**places, 6)) / 10**places, places)
+
+
+def rounded_down(value: float, places: int) -> str:
+    """With so many decimals, not above the value: a lower bound still holds."""
+    return fixed(math.floor(round(value * 10**places, 6)) / 10**places, places)
 
 
 def fixed(value: float, places: int) -> str:
@@ -101,6 +111,14 @@ def measured(value: float, like: float | None = None, *ends: float | None) -> st
     return text.replace("-", MINUS)
 
 
+def ceiling(bound: float | None, like: float | None = None) -> float | None:
+    """An upper bound, rounded up to the decimals of ``measured``: as printed, it still holds."""
+    if bound is None or (places := places_of(bound if like is None else like)) is None:
+        return bound
+    scale = 10.0**places
+    return math.ceil(round(bound * scale, 6)) / scale
+
+
 def ends(low: float, high: float, like: float | None = None) -> tuple[str, str]:
     """The ends of an interval with equal decimals, each with its sign."""
     size = max(abs(low), abs(high)) if like is None else like
@@ -117,7 +135,9 @@ def bare_p(p: float) -> str:
         return "–"
     if p < 0.0001:
         return "<0.0001"
-    return f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
+    text = f"{p:.2f}" if p >= 0.0995 else f"{p:#.2g}"
+    # 0.0498 and 0.0503 lie on two sides of the usual level and must not read alike.
+    return f"{p:.4f}" if text in ("0.050", "0.025") else text
 
 
 def p_value(p: float) -> str:

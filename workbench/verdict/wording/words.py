@@ -11,6 +11,7 @@ from workbench.verdict.judgement import Comparison, Side, Size, Unit, Verdict, W
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     MINUS,
+    MOST_PLACES,
     ahead_on,
     bare_p,
     counted,
@@ -19,6 +20,7 @@ from workbench.verdict.wording.numbers import (
     listed,
     p_value,
     places_for,
+    rounded_down,
 )
 
 
@@ -106,7 +108,7 @@ def look(verdict: Verdict) -> str | None:
     which = "second" if more else "first"
     return (
         f"This is the {which} of two planned looks{seeds}, each tested at"
-        f" {100 * verdict.alpha:g} %: a false statement in either has a chance of at most"
+        f" {100 * verdict.alpha:g} %: a false winner in either has a chance of at most"
         f" {100 * verdict.alpha * verdict.looks:g} %. Intervals are for each look alone."
     )
 
@@ -129,8 +131,15 @@ def highest(verdict: Verdict) -> str:
 
 
 def effect(verdict: Verdict) -> str:
-    """The smallest effect; empty where none was given."""
-    return "" if verdict.smallest_effect is None else given(verdict.smallest_effect)
+    """The smallest effect with its unit; empty where none was given."""
+    if verdict.smallest_effect is None:
+        return ""
+    return given(verdict.smallest_effect) + points(verdict)
+
+
+def points(verdict: Verdict) -> str:
+    """The unit of a difference where the metric is in percent: 1 is not a hundredth of it."""
+    return " percentage points" if verdict.metric.endswith("(%)") else ""
 
 
 def units(verdict: Verdict) -> str:
@@ -155,16 +164,15 @@ def test(verdict: Verdict, pair: Comparison) -> str:
 
 def difference(verdict: Verdict, pair: Comparison) -> str:
     """The lead over the closest rival with its interval, and the p value that decides."""
-    gap, sure = mean_difference(verdict, pair), f"{100 * pair.difference.level:g} % interval"
+    gap, sure = mean_difference(verdict, pair), interval(verdict, pair, alone(verdict))
     if verdict.contrast != BASELINE and verdict.pairs > 1:
         return (
-            f"a mean difference of {gap} from the closest, {rival(pair, verdict)}"
-            f" ({interval(verdict, pair, f'{sure} of this pair')}; paired"
+            f"a mean difference of {gap} from the closest, {rival(pair, verdict)} ({sure}; paired"
             f" over {pair.n} {verdict.unit}s), and a largest p of"
             f" {bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
         )
     text = (
-        f"a mean difference of {gap} ({interval(verdict, pair, sure)};"
+        f"a mean difference of {gap} ({sure};"
         f" paired over {pair.n} {verdict.unit}s; {test(verdict, pair)},"
     )
     if verdict.contrast == BASELINE and verdict.pairs > 1:
@@ -175,16 +183,23 @@ def difference(verdict: Verdict, pair: Comparison) -> str:
 def mean_difference(verdict: Verdict, pair: Comparison) -> str:
     """The leader's from a rival."""
     found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
-    return fixed(found.estimate, places(verdict, pair))
+    return fixed(found.estimate, places(verdict, pair)) if found.estimate else "0"
 
 
-def interval(verdict: Verdict, pair: Comparison, name: str = "interval") -> str:
-    """The interval of that difference after its name, or why there is none."""
+def interval(verdict: Verdict, pair: Comparison, scope: str = "") -> str:
+    """The interval of that difference after its level and scope, or why there is none."""
     found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
+    if pair.sd == 0:
+        return f"constant over all {verdict.unit}s"
     if math.isnan(found.low):
         return "no interval, because failed runs count with the worst value seen"
     low, high = (fixed(value, places(verdict, pair)) for value in (found.low, found.high))
-    return f"{name} {low} to {high}"
+    return f"{100 * pair.difference.level:g} % interval{scope} {low} to {high}"
+
+
+def alone(verdict: Verdict) -> str:
+    """The scope of an interval of one pair among several."""
+    return " of this pair alone" if verdict.pairs > 1 else ""
 
 
 def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
@@ -202,23 +217,23 @@ def agreement(verdict: Verdict, pair: Comparison) -> str:
 
 
 def the_set(verdict: Verdict, *, most: int = 50) -> str:
-    """Which may be the best and which is not, by name if these are at most so many."""
+    """Which may be the best and which is not, by name if these are at most so many.
+
+    Empty where a bound says more.
+    """
     sure = f"{100 * (1 - verdict.alpha):g} %"
     if not verdict.excluded:
+        if verdict.word == Word.GOOD_ENOUGH:
+            return ""
         text = any_of(verdict)
         return f"{text[:1].upper()}{text[1:]} may be the best ({sure} confidence)."
     not_best = listed(verdict.excluded, 50, word="or")
-    if len(verdict.candidates) == 1:
-        # The test of a winner is stricter, because the data chose which one is tested.
-        return (
-            f"The {sure} confidence set of the best holds only {verdict.leader}, not {not_best};"
-            f" the test of a winner is stricter and finds none at alpha = {verdict.alpha:g}."
-        )
     if len(verdict.excluded) > most:
         not_best = f"one of the other {len(verdict.excluded)}"
+    # Of several that are equally good, some may be left out: only a single best is in the set.
     return (
-        f"The best is one of {listed(verdict.candidates, 50)} ({sure} confidence); it is not"
-        f" {not_best}."
+        f"If there is a single best {side(verdict).removesuffix(' compared')}, it is"
+        f" {listed(verdict.candidates, 50, word='or')}, not {not_best} ({sure} confidence)."
     )
 
 
@@ -233,11 +248,22 @@ def size(verdict: Verdict) -> str:
     if verdict.size is None:
         return "No smallest effect was given, so it is open whether the difference matters."
     if verdict.size is Size.ABOVE:
-        return f"The lead is larger than {effect(verdict)}, the smallest difference that matters."
+        found = closest(verdict).difference
+        shown = places_for(found.low, found.high, verdict.smallest_effect, verdict.lead)
+        while (least := rounded_down(verdict.lead or 0.0, shown)) == fixed(
+            verdict.smallest_effect or 0.0, shown
+        ) and shown < MOST_PLACES:
+            shown += 1
+        sure = f"{100 * (1 - verdict.alpha):g} % confidence"
+        return (
+            f"The lead is at least {least}{points(verdict)} ({sure}), more than {effect(verdict)},"
+            " the smallest difference that matters."
+        )
     if verdict.size is Size.NEGLIGIBLE:
         return (
-            f"The difference is negligible: smaller than {effect(verdict)}, the smallest that"
-            " matters."
+            f"The difference is negligible: an equivalence test shows that it is smaller than"
+            f" {effect(verdict)}, the smallest that matters"
+            f" ({p_value(closest(verdict).p_equivalence or 0.0)})."
         )
     return (
         f"Whether the lead is larger than {effect(verdict)}, the smallest difference that matters,"
