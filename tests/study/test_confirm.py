@@ -7,9 +7,8 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -20,7 +19,7 @@ import pytest
 from pydantic import create_model
 
 from tests.support import processes
-from tests.support.commands import call, command, wait_for
+from tests.support.commands import call, wait_for
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.studies import Searched
@@ -612,33 +611,24 @@ def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
     story: Story, tmp_path: Path
 ) -> None:
     home = copied(story.untested, tmp_path / "home")
-    answered = ask("confirm", story.file, "--home", home, "--inline", answer="\n")
-    assert "Continue? [y/N]" in answered[1]
-    assert answered[0] == outcomes.RESUMABLE
-    assert not (record.study_directory(home, "tiny") / "confirmation").exists()
-
-
-def ask(*words: str | Path, answer: str) -> tuple[int, str]:
-    """Call the program at a terminal of its own, and answer its question."""
-    master, slave = os.openpty()
-    process = subprocess.Popen(command(*words), stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
+    terminal, end = os.openpty()
+    os.set_blocking(terminal, False)
+    words = ("confirm", story.file, "--home", home, "--inline")
+    process = Forked(processes.command_at, os.ttyname(end), *words)
     shown = b""
-    try:
-        while True:
-            try:
-                chunk = os.read(master, 4096)
-            except OSError:  # Linux's word for the other end being closed
-                break
-            shown += chunk
-            if b"[y/N]" in chunk or (b"[y/N]" in shown and answer):
-                os.write(master, answer.encode())
-                answer = ""
-            if not chunk:
-                break
-        return process.wait(), shown.decode(errors="replace")
-    finally:
-        os.close(master)
+
+    def asked() -> bool:
+        nonlocal shown
+        with suppress(BlockingIOError):
+            shown += os.read(terminal, 4096)
+        return b"Continue? [y/N]" in shown
+
+    wait_for(asked, process)
+    os.write(terminal, b"\n")
+    assert process.wait() == outcomes.RESUMABLE
+    os.close(terminal)
+    os.close(end)
+    assert not (record.study_directory(home, "tiny") / "confirmation").exists()
 
 
 def test_a_command_that_cannot_begin_says_why_and_ends_as_a_bad_study(
