@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def _file(folder: Path) -> Path:
         "epochs: 3": "epochs: 1",
         "trials_per_strategy: 5": "trials_per_strategy: 1",
         "metric: validation/accuracy}": "metric: validation/accuracy}\n"
-        "confirm: {smallest_effect: 0.02, seeds: 2, select: {configs: 1, seeds: 1}}",
+        "confirm: {smallest_effect: 0.02, seeds: 2, looks: 2, select: {configs: 1, seeds: 1}}",
     }
     text = TINY
     for old, new in replacements.items():
@@ -43,14 +44,30 @@ def _file(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A home in which all studies of a file were searched and confirmed, and the file."""
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home in which all studies of a file were searched, and the file."""
     folder = tmp_path_factory.mktemp("across")
     home = home_in(folder / "home")
     file = _file(folder)
     output = works("run", file, "--home", home, "--inline")
     assert output.count("next: ") == 1 and "next: workbench confirm tables," in output
-    works("confirm", "tables", "--home", home, "--inline", "--yes")
+    return home, file
+
+
+def _copied(made: tuple[Path, Path], folder: Path) -> tuple[Path, Path]:
+    """The home and its file in another folder."""
+    for path in made:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
+    return folder / made[0].name, folder / made[1].name
+
+
+@pytest.fixture(scope="module")
+def finished(
+    searched: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The same, in which all studies were confirmed as well."""
+    home, file = _copied(searched, tmp_path_factory.mktemp("finished"))
+    works("confirm", file, "--home", home, "--inline", "--yes")
     return home, file
 
 
@@ -188,9 +205,10 @@ def test_the_list_of_studies_is_fixed_before_the_first_of_them_is_tested(
         assert json.loads((folder / "protocol.json").read_text())["across"] == [*STUDIES]
 
 
-def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) -> None:
-    home, file = home_in(tmp_path / "home"), _file(tmp_path)
-    works("run", file, "--home", home, "--inline")
+def test_there_is_no_verdict_over_some_of_the_planned_studies(
+    searched: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home, file = _copied(searched, tmp_path)
     works("confirm", STUDIES[0], "--home", home, "--inline", "--yes")
     code, output, errors = call("report", file, "--home", home)
     assert (code, errors) == (3, "")
@@ -215,12 +233,12 @@ def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) ->
     assert "not confirmed: tables@iris" in " ".join(errors.split())
 
 
-def test_a_second_look_that_was_stopped_between_two_studies_goes_on(tmp_path: Path) -> None:
-    home, file = home_in(tmp_path / "home"), _file(tmp_path)
-    file.write_text(file.read_text().replace("seeds: 2,", "seeds: 2, looks: 2,"))
-    works("run", file, "--home", home, "--inline")
-    works("confirm", file, "--home", home, "--inline", "--yes")
-    call("report", "tables", "--home", home)
+def test_a_second_look_that_was_stopped_between_two_studies_goes_on(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home, file = _copied(finished, tmp_path)
+    (home / "reports" / "tables").mkdir(parents=True)
+    (home / "reports" / "tables" / "results.json").touch()
     more = ("--fresh", "1", "--home", home, "--inline", "--yes")
     works("confirm", STUDIES[0], *more)
     # While the others have one look only, there is no verdict over all of them.
