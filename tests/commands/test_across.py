@@ -44,31 +44,20 @@ def _file(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A home in which all studies of a file were searched, and the file."""
-    folder = tmp_path_factory.mktemp("across")
-    home = home_in(folder / "home")
-    file = _file(folder)
-    output = works("run", file, "--home", home, "--inline")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home, with the file, in which all studies of a file were searched."""
+    home = home_in(tmp_path_factory.mktemp("across") / "home")
+    output = works("run", _file(home), "--home", home, "--inline")
     assert output.count("next: ") == 1 and "next: workbench confirm tables," in output
-    return home, file
-
-
-def _copied(made: tuple[Path, Path], folder: Path) -> tuple[Path, Path]:
-    """The home and its file in another folder."""
-    for path in made:
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
-    return folder / made[0].name, folder / made[1].name
+    return home
 
 
 @pytest.fixture(scope="module")
-def finished(
-    searched: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
-    """The same, in which all studies were confirmed as well."""
-    home, file = _copied(searched, tmp_path_factory.mktemp("finished"))
-    works("confirm", file, "--home", home, "--inline", "--yes")
-    return home, file
+def finished(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home in which all studies of a file were searched and confirmed, and the file."""
+    home = Path(shutil.copytree(searched, tmp_path_factory.mktemp("finished") / "home"))
+    works("confirm", "tables", "--home", home, "--inline", "--yes")
+    return home, home / "tables.yaml"
 
 
 def test_each_study_has_a_parent_of_its_own_in_one_experiment(
@@ -112,11 +101,13 @@ def test_confirm_ends_with_each_study_s_verdict_as_its_report_says_it(
     home, file = finished
     output = works("confirm", file, "--home", home, "--inline")
     for study in STUDIES:
-        assert call("report", study, "--home", home)[0] == 3, "the verdict answers nothing"
+        code, told, _ = call("report", study, "--home", home)
+        assert code == 3, "the verdict answers nothing"
         content = json.loads((home / "reports" / study / "report.json").read_text())
         verdict = content["verdict"]
         assert verdict["heading"] == "UNDERPOWERED BY DESIGN"
-        assert f"{verdict['heading']}  {verdict['headline']}\n" in output
+        said = f"{verdict['heading']}  {verdict['headline']}\n"
+        assert said in output and told.startswith(said)
 
 
 def test_a_study_that_is_not_in_its_file_is_not_taken_for_the_others(
@@ -206,9 +197,10 @@ def test_the_list_of_studies_is_fixed_before_the_first_of_them_is_tested(
 
 
 def test_there_is_no_verdict_over_some_of_the_planned_studies(
-    searched: tuple[Path, Path], tmp_path: Path
+    searched: Path, tmp_path: Path
 ) -> None:
-    home, file = _copied(searched, tmp_path)
+    home = Path(shutil.copytree(searched, tmp_path / "home"))
+    file = home / "tables.yaml"
     works("confirm", STUDIES[0], "--home", home, "--inline", "--yes")
     code, output, errors = call("report", file, "--home", home)
     assert (code, errors) == (3, "")
@@ -236,8 +228,9 @@ def test_there_is_no_verdict_over_some_of_the_planned_studies(
 def test_a_second_look_that_was_stopped_between_two_studies_goes_on(
     finished: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    home, file = _copied(finished, tmp_path)
-    (home / "reports" / "tables").mkdir(parents=True)
+    home = Path(shutil.copytree(finished[0], tmp_path / "home"))
+    file = home / "tables.yaml"
+    (home / "reports" / "tables").mkdir(parents=True, exist_ok=True)
     (home / "reports" / "tables" / "results.json").touch()
     more = ("--fresh", "1", "--home", home, "--inline", "--yes")
     works("confirm", STUDIES[0], *more)

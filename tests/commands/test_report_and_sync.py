@@ -306,9 +306,7 @@ def test_a_report_of_a_study_whose_description_is_gone_everywhere_says_so(own_ho
 @pytest.fixture
 def new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database that commands of the test write to instead of the home's own store."""
-    # A copy of an empty store: MLflow takes seconds to make one.
-    new = made.home_in(tmp_path / "new")
-    uri = f"sqlite:///{new}/mlruns/mlflow.db"
+    uri = made.empty_store(tmp_path / "new")
     monkeypatch.setenv(location.VARIABLE, uri)
     return uri
 

@@ -20,7 +20,7 @@ from pydantic import create_model
 
 from tests.support import processes
 from tests.support.commands import call, wait_for
-from tests.support.mlflow_home import home_in, runs_of
+from tests.support.mlflow_home import empty_store, home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.studies import Searched
 from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
@@ -312,14 +312,14 @@ def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
 def test_a_protocol_is_logged_before_the_first_test_or_not_at_all(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/other.db")
+    monkeypatch.setenv(location.VARIABLE, empty_store(tmp_path / "other"))
     sha256 = record.sha256_of(record.protocol_path(story.directory))
     for name, expected in (("known", sha256), ("unknown", None)):
         home = copied(story.home, tmp_path / name)
         if expected is None:
             Tracker(home, at=f"sqlite:///{home}/mlruns/mlflow.db").close()
             (home / "mlruns" / "mlflow.db").unlink()
-            monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/another.db")
+            monkeypatch.setenv(location.VARIABLE, empty_store(tmp_path / "another"))
         again = confirmed("tiny", home, agree=Asked(False))
         assert (again.fresh, again.finished) == (0, True)
         assert Tracker(home, "tiny").read_study("tiny").protocol_logged == expected
@@ -555,20 +555,6 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     code, output, _ = call("confirm", story.file, "--home", home, "--inline")
     assert code == outcomes.RESUMABLE
     assert "It is not known whether the study first has tested the same test" in output
-
-
-def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
-    file: Path, fresh: Path
-) -> None:
-    few: list[str | Path] = ["--home", fresh, "--inline", "--yes"]
-    for setting in ("seeds=2", "select.configs=1", "select.seeds=1"):
-        few += ["--set", f"confirm.{setting}"]
-    code, _, _ = call("confirm", file, *few)
-    assert code == outcomes.DONE
-    code, output, _ = call("report", "tiny", "--home", fresh)
-    assert code == outcomes.UNUSABLE
-    assert output.startswith("UNDERPOWERED BY DESIGN  With 2 seeds")
-    assert (fresh / "reports" / "tiny" / "index.html").is_file()
 
 
 def test_a_run_that_never_came_to_its_test_has_not_read_the_test_split(
