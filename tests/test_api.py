@@ -32,6 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_shows_every_result(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

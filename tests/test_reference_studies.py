@@ -29,6 +29,8 @@ from workbench.study.config import load
 from workbench.study.study import Study
 from workbench.tracker import Tracker
 
+pytestmark = pytest.mark.slow
+
 STUDIES = Path(__file__).parent.parent / "studies"
 
 

@@ -18,6 +18,8 @@ from workbench.study.description import describe
 from workbench.study.study import Study
 from workbench.tracker import stored_study
 
+pytestmark = pytest.mark.slow
+
 STUDIES = ("tables@wine", "tables@cancer")
 
 

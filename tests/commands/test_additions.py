@@ -37,6 +37,8 @@ from workbench.study.confirm.planning import SELECTION
 from workbench.tracker import Tracker
 from workbench.trial import evaluation
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 7
 TESTED = "confirm: {smallest_effect: 0.02, seeds: 7, looks: 2, select: {configs: 1, seeds: 2}}"
 SHORT = (

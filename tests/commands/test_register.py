@@ -24,6 +24,8 @@ from workbench.commands.confirm import confirm_study
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 
+pytestmark = pytest.mark.slow
+
 SMALL = TINY.replace("  freeze_depth: [0, all]\n", "").replace(
     "trials_per_strategy: 5", "trials_per_strategy: 2"
 )
@@ -118,7 +120,6 @@ def test_without_a_confirmation_nothing_is_registered_unless_a_strategy_is_chose
     assert code == 2 and "did you mean sgd?" in errors
 
 
-@pytest.mark.slow
 def test_the_confirmed_leader_is_the_champion_and_answers_requests(confirmed: Path) -> None:
     told = works("register", "tiny", "--home", confirmed)
     assert works("register", "tiny", "--home", confirmed) == told, "no second version"

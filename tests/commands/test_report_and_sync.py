@@ -27,6 +27,8 @@ from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker, location
 from workbench.tracker.store import StoreError
 
+pytestmark = pytest.mark.slow
+
 # As a path each of these leads out of the folder of all studies, or to all of it.
 PATHS = ("../x", "../../x", "..", ".", "a/../../x", "/x", "")
 

@@ -20,6 +20,8 @@ from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, State, TrialDirectory
 from workbench.trial import run as trial_run
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[..., Path]
 
 

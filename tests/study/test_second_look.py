@@ -29,6 +29,8 @@ from workbench.study.config.changes import Changed, Unready
 from workbench.study.confirm.offer import Offer
 from workbench.tracker import Tracker
 
+pytestmark = pytest.mark.slow
+
 FIRST, FRESH = 7, 3
 TESTED = "confirm: {smallest_effect: 0.02, seeds: 7, looks: 2, select: {configs: 1, seeds: 1}}"
 
