@@ -121,7 +121,7 @@ ALONE = ("optimizer: [sgd]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]"
 
 
 def confirmed_in(folder: Path, *changes: tuple[str, str]) -> Path:
-    """A home in which a study with these changes is confirmed on two seeds."""
+    """A home in which a study with these changes is confirmed; on two seeds by default."""
     home, file = home_in(folder), write(folder, ("seeds: 7", "seeds: 2"), *changes)
     run_study(file, (), home, InlineWorkers(), Unseen())
     confirm_study(file, (), home, InlineWorkers(), Unseen(), agree=lambda offer: True)
@@ -347,18 +347,18 @@ def test_alone_it_answers_no_question(story: Story) -> None:
 def test_a_level_alone_is_enough_of_the_only_factor_and_after_a_second_look_has_the_seeds_of_both(
     tmp_path: Path,
 ) -> None:
-    home = confirmed_in(tmp_path, ALONE)
+    home = confirmed_in(tmp_path, ALONE, ("seeds: 2,", f"seeds: {SEEDS},"))
     confirm_study("tiny", (), home, InlineWorkers(), Unseen(), agree=lambda offer: True, fresh=1)
     assert add("tiny", home, "nadam").finished
     (own,) = browse.additions(home, "tiny")
     assert (own.factor, own.level) == ("optimizer", "nadam")
     second = json.loads(record.protocol_path(directory_of(home), look=2).read_text())
     seeds = [*protocol_of(home, "tiny")["seeds"], *second["seeds"]]
-    assert len(seeds) == 3 and protocol_of(home, "tiny-add-1")["seeds"] == seeds
+    assert len(seeds) == SEEDS + 1 and protocol_of(home, "tiny-add-1")["seeds"] == seeds
     assert add("tiny", home, "adam").finished
     found = report_of(home)
     assert list(found["added"]) == ["tiny-add-1", "tiny-add-2"]
-    assert {side["n"] for side in found["verdict"]["sides"]} == {3}
+    assert {side["n"] for side in found["verdict"]["sides"]} == {SEEDS + 1}
     assert found["verdict"]["claim"].endswith("at least one of the 3 is wrong, up to 15 %.")
 
 
