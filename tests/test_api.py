@@ -32,7 +32,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_notebook_runs_and_shows_every_result(here: Path) -> None:
+@pytest.mark.slow
+def test_the_notebook_runs_and_shows_every_result(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each worker takes seconds to start.
+    monkeypatch.setattr("workbench.driver.workers.local_count", lambda resources: 1)
     cells = [c for c in json.loads(NOTEBOOK.read_text())["cells"] if c["cell_type"] == "code"]
     names: dict[str, Any] = {}
     shown = []

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,22 +172,22 @@ def test_a_terminal_that_closes_parks_the_study_with_a_checkpoint(
     write_study: Write, stored: Path
 ) -> None:
     file = write_study(*SMALL, ("epochs: 3", "epochs: 100000"))
-    process, terminal = os.forkpty()
-    if process == 0:
-        words = ("run", str(file), "--home", str(stored), "--workers", "1")
-        os.execv(sys.executable, [sys.executable, "-m", "workbench", *words])
+    terminal, end = os.openpty()
+    words = ("run", file, "--home", stored, "--workers", "1")
+    process = Forked(processes.command_at, os.ttyname(end), *words)
+    _STARTED.append(process)
     at = TrialDirectory(record.study_directory(stored, "tiny") / "trials/sgd/000")
     os.set_blocking(terminal, False)
-    for _ in range(9600):
-        if len(at.history()) >= 3:
-            break
+
+    def reached() -> bool:
         with contextlib.suppress(BlockingIOError):
             os.read(terminal, 1 << 16)
-        assert os.waitpid(process, os.WNOHANG) == (0, 0), "the command ended too early"
-        time.sleep(0.025)
+        return len(at.history()) >= 3
+
+    wait_for(reached, process)
     os.close(terminal)
-    _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == outcomes.RESUMABLE
+    assert process.wait() == outcomes.RESUMABLE
+    os.close(end)
     result = at.result()
     assert result is not None
     assert result.state is record.State.PARKED

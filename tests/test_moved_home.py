@@ -58,7 +58,6 @@ def test_a_project_is_moved_after_its_search_and_copied_after_its_confirmation(
     assert "nothing to do" in works("run", file, "--inline", "--home", ".")
     works("confirm", "tiny", "--yes", "--inline", "--home", ".")
     assert "tiny: MLflow is up to date." in works("sync", "tiny")
-    works("report", "tiny")
     told = works("predict", "tiny/sgd", "mine/new.csv")
     assert len(told.splitlines()) == 5, "a header, three rows, and which model it was"
     assert not home.exists()

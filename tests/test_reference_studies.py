@@ -29,6 +29,8 @@ from workbench.study.config import load
 from workbench.study.study import Study
 from workbench.tracker import Tracker
 
+pytestmark = pytest.mark.slow
+
 STUDIES = Path(__file__).parent.parent / "studies"
 
 
@@ -38,8 +40,8 @@ def home(stored: Path) -> Path:
 
 
 @pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where data sets and weights are looked for, both empty."""
+def places(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where data sets and weights are looked for, both empty; an empty store is kept elsewhere."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     (tmp_path / "data").mkdir()

@@ -37,6 +37,8 @@ from workbench.study.confirm.planning import SELECTION
 from workbench.tracker import Tracker
 from workbench.trial import evaluation
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 7
 TESTED = "confirm: {smallest_effect: 0.02, seeds: 7, looks: 2, select: {configs: 1, seeds: 2}}"
 SHORT = (
@@ -112,6 +114,17 @@ def confirmed(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert confirm_study(
         file, (), home, InlineWorkers(), Unseen(), agree=lambda offer: True
     ).finished
+    return home
+
+
+ALONE = ("optimizer: [sgd]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]")
+
+
+def confirmed_in(folder: Path, *changes: tuple[str, str]) -> Path:
+    """A home in which a study with these changes is confirmed; on two seeds by default."""
+    home, file = home_in(folder), write(folder, ("seeds: 7", "seeds: 2"), *changes)
+    run_study(file, (), home, InlineWorkers(), Unseen())
+    confirm_study(file, (), home, InlineWorkers(), Unseen(), agree=lambda offer: True)
     return home
 
 
@@ -331,14 +344,18 @@ def test_alone_it_answers_no_question(story: Story) -> None:
 # -- both looks, a second addition ----------------------------------------------------------------
 
 
-def test_after_a_second_look_it_has_the_seeds_of_both(confirmed: Path, tmp_path: Path) -> None:
-    home = copied(confirmed, tmp_path / "home")
+def test_a_level_alone_is_enough_of_the_only_factor_and_after_a_second_look_has_the_seeds_of_both(
+    tmp_path: Path,
+) -> None:
+    home = confirmed_in(tmp_path, ALONE, ("seeds: 2,", f"seeds: {SEEDS},"))
     confirm_study("tiny", (), home, InlineWorkers(), Unseen(), agree=lambda offer: True, fresh=1)
-    assert add("tiny", home, "optimizer=nadam").finished
+    assert add("tiny", home, "nadam").finished
+    (own,) = home_studies.additions(home, "tiny")
+    assert (own.factor, own.level) == ("optimizer", "nadam")
     second = json.loads(record.protocol_path(directory_of(home), look=2).read_text())
     seeds = [*protocol_of(home, "tiny")["seeds"], *second["seeds"]]
-    assert protocol_of(home, "tiny-add-1")["seeds"] == seeds
-    assert add("tiny", home, "optimizer=adam").finished
+    assert len(seeds) == SEEDS + 1 and protocol_of(home, "tiny-add-1")["seeds"] == seeds
+    assert add("tiny", home, "adam").finished
     found = report_of(home)
     assert list(found["added"]) == ["tiny-add-1", "tiny-add-2"]
     assert {side["n"] for side in found["verdict"]["sides"]} == {SEEDS + 1}
@@ -370,23 +387,6 @@ def test_a_level_that_cannot_be_is_refused_with_the_nearest_one(
         "confirm", "tiny", "--add", "optimizer=adam", "--fresh", "3", "--home", home
     )
     assert code == outcomes.BAD_STUDY and "exclude each other" in errors
-
-
-def confirmed_in(folder: Path, *changes: tuple[str, str]) -> Path:
-    """A home in which a study with these changes is confirmed on two seeds."""
-    home, file = home_in(folder), write(folder, ("seeds: 7", "seeds: 2"), *changes)
-    run_study(file, (), home, InlineWorkers(), Unseen())
-    confirm_study(file, (), home, InlineWorkers(), Unseen(), agree=lambda offer: True)
-    return home
-
-
-def test_of_a_single_factor_the_level_alone_is_enough(tmp_path: Path) -> None:
-    home = confirmed_in(
-        tmp_path, ("optimizer: [sgd]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]")
-    )
-    assert not add("tiny", home, "nadam", agree=lambda offer: False).agreed
-    (own,) = home_studies.additions(home, "tiny")
-    assert (own.factor, own.level) == ("optimizer", "nadam")
 
 
 def test_a_labelled_level_continues_by_the_printed_command_and_its_pairs_are_of_what_was_tested(

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from tests.support.commands import call
 from tests.support.mlflow_home import STUDY, everything, result, runs_of, write
 from tests.support.tiny import Unseen
-from workbench import record, report
+from workbench import downloads, record, report
 from workbench.commands import browse, outcomes
 from workbench.commands import report as publish
 from workbench.commands.check import check_file
@@ -249,6 +249,8 @@ def delete_the_store(home: Path) -> None:
 def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change(
     write_study: Write, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The empty store, which MLflow takes seconds to make, is there already.
+    shutil.copytree(downloads.folder() / "mlflow", tmp_path / "cache" / "mlflow")
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr(file_cache, "_TICK_NS", 0)  # as if some seconds had passed
     asked: list[str] = []

@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.support.mlflow_home import empty_store
 from tests.support.studies import hold
 from tests.support.tiny import Unseen
 from tests.support.trials import write_light
@@ -172,11 +173,12 @@ def test_a_study_stays_in_the_store_that_its_last_command_wrote_to(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Role
 ) -> None:
     hold(tiny, home)
-    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/new.db")
+    new = empty_store(tmp_path / "new")
+    monkeypatch.setenv(location.VARIABLE, new)
     hold(tiny, home, role=role)
     monkeypatch.delenv(location.VARIABLE)
     store = location.shared_store(home, "tiny")
-    assert store is not None and store.uri == f"sqlite:///{tmp_path}/new.db"
+    assert store is not None and store.uri == new
     monkeypatch.setenv(location.VARIABLE, f"sqlite:///{home}/mlruns/mlflow.db")
     hold(tiny, home, role=role)
     monkeypatch.delenv(location.VARIABLE)

@@ -28,6 +28,8 @@ from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker, location
 from workbench.tracker.store import StoreError
 
+pytestmark = pytest.mark.slow
+
 # As a path each of these leads out of the folder of all studies, or to all of it.
 PATHS = ("../x", "../../x", "..", ".", "a/../../x", "/x", "")
 
@@ -127,6 +129,12 @@ def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all reports: a figure that shows the same as before is not drawn again."""
+    return tmp_path_factory.mktemp("reports") / "out"
+
+
 @pytest.fixture
 def own_home(confirmed_home: Path, tmp_path: Path) -> Path:
     """A copy of the confirmed study's home, with its description beside its records."""
@@ -142,8 +150,10 @@ def own_home(confirmed_home: Path, tmp_path: Path) -> Path:
     return home
 
 
-def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path) -> None:
-    written = publish.write(made.STUDY, confirmed_home, None)
+def test_a_confirmed_study_is_judged_from_what_mlflow_holds(
+    confirmed_home: Path, out: Path
+) -> None:
+    written = publish.write(made.STUDY, confirmed_home, out)
     content = json.loads(written.page.with_name("report.json").read_text())
     assert written.notes == ()
     expected = report.summarize(
@@ -206,7 +216,7 @@ def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> 
 
 
 def test_a_study_file_that_was_edited_after_the_confirmation_is_noted(
-    own_home: Path, tmp_path: Path
+    own_home: Path, tmp_path: Path, out: Path
 ) -> None:
     file = tmp_path / "digits.yaml"
     file.write_text(TINY.replace("name: tiny", f"name: {made.STUDY}"))
@@ -217,7 +227,7 @@ def test_a_study_file_that_was_edited_after_the_confirmation_is_noted(
     (folder / "study.json").write_text(json.dumps(described))
 
     def notes(name: str) -> tuple[str, ...]:
-        return publish.write(name, own_home, tmp_path / "out").notes
+        return publish.write(name, own_home, out).notes
 
     file.write_text(f"# A comment.\n{file.read_text()}")
     assert notes(made.STUDY) == ()
@@ -282,9 +292,11 @@ def judged(home: Path) -> str:
     return str(report.summarize(found)["verdict"]["word"])
 
 
-def test_a_report_is_written_again_although_mlflows_artifacts_are_gone(own_home: Path) -> None:
+def test_a_report_is_written_again_although_mlflows_artifacts_are_gone(
+    own_home: Path, out: Path
+) -> None:
     shutil.rmtree(own_home / "mlruns" / "artifacts")
-    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+    assert word_of(publish.write(made.STUDY, own_home, out)) == "WINNER"
 
 
 def test_a_report_of_a_study_whose_description_is_gone_everywhere_says_so(own_home: Path) -> None:
@@ -297,7 +309,7 @@ def test_a_report_of_a_study_whose_description_is_gone_everywhere_says_so(own_ho
 @pytest.fixture
 def new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database that commands of the test write to instead of the home's own store."""
-    uri = f"sqlite:///{tmp_path}/new.db"
+    uri = made.empty_store(tmp_path / "new")
     monkeypatch.setenv(location.VARIABLE, uri)
     return uri
 
@@ -307,14 +319,14 @@ def logged_in(home: Path) -> str | None:
 
 
 def test_a_confirmed_study_keeps_its_verdict_in_another_store(
-    own_home: Path, new_store: str, monkeypatch: pytest.MonkeyPatch
+    own_home: Path, new_store: str, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = record.scan(record.study_directory(own_home, made.STUDY))
     assert publish.sync(made.STUDY, own_home) == len(trials)
     monkeypatch.delenv(location.VARIABLE)
     assert Tracker(own_home, made.STUDY).uri == new_store, "it is remembered"
     assert logged_in(own_home) == confirmed.sha256(CASE)
-    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+    assert word_of(publish.write(made.STUDY, own_home, out)) == "WINNER"
 
 
 def test_no_store_gets_the_hash_of_a_protocol_that_the_one_before_did_not_have(
@@ -387,7 +399,9 @@ def test_a_damaged_artifact_is_named_and_restored_once_it_is_deleted(
     assert judged(own_home) == "WINNER"
 
 
-def test_tags_that_no_trial_has_are_written_again_from_its_record(own_home: Path) -> None:
+def test_tags_that_no_trial_has_are_written_again_from_its_record(
+    own_home: Path, out: Path
+) -> None:
     run_id, *_ = made.run_of(own_home, "digits/search/sgd-0/000")
     planted = "UPDATE tags SET value = ? WHERE run_uuid = ? AND key = ?"
     invalid = f"The run {run_id} of digits in MLflow has invalid tags"
@@ -399,26 +413,24 @@ def test_tags_that_no_trial_has_are_written_again_from_its_record(own_home: Path
     changed(own_home, planted, "[1]", run_id, "workbench.levels")
     with pytest.raises(StoreError, match=invalid):
         Tracker(own_home).read_trials(made.STUDY)
-    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+    assert word_of(publish.write(made.STUDY, own_home, out)) == "WINNER"
 
 
 def test_a_report_of_a_study_with_a_damaged_record_says_so_and_shows_the_others(
-    own_home: Path,
+    own_home: Path, out: Path
 ) -> None:
     (directory, _), *_ = record.scan(record.study_directory(own_home, made.STUDY))
     (directory.path / "result.json").write_text("{}")
-    written = publish.write(made.STUDY, own_home, None)
+    written = publish.write(made.STUDY, own_home, out)
     assert word_of(written) == "WINNER"
     (note,) = written.notes
     assert note.startswith(f"{directory.path}/result.json is damaged")
 
 
-def test_a_report_beside_a_running_driver_is_written_and_says_so(
-    own_home: Path, tmp_path: Path
-) -> None:
+def test_a_report_beside_a_running_driver_is_written_and_says_so(own_home: Path, out: Path) -> None:
     with lease(record.study_directory(own_home, made.STUDY)):
-        written = publish.write(made.STUDY, own_home, tmp_path / "out")
-    assert written.page == tmp_path / "out" / "index.html"
+        written = publish.write(made.STUDY, own_home, out)
+    assert written.page == out / "index.html"
     assert any("is already running: process" in note for note in written.notes)
 
 

@@ -7,9 +7,8 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -20,8 +19,8 @@ import pytest
 from pydantic import create_model
 
 from tests.support import processes
-from tests.support.commands import call, command, wait_for
-from tests.support.mlflow_home import home_in, runs_of
+from tests.support.commands import call, wait_for
+from tests.support.mlflow_home import empty_store, home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.studies import Searched
 from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
@@ -314,14 +313,14 @@ def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
 def test_a_protocol_is_logged_before_the_first_test_or_not_at_all(
     story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/other.db")
+    monkeypatch.setenv(location.VARIABLE, empty_store(tmp_path / "other"))
     sha256 = record.sha256_of(record.protocol_path(story.directory))
     for name, expected in (("known", sha256), ("unknown", None)):
         home = copied(story.home, tmp_path / name)
         if expected is None:
             Tracker(home, at=f"sqlite:///{home}/mlruns/mlflow.db").close()
             (home / "mlruns" / "mlflow.db").unlink()
-            monkeypatch.setenv(location.VARIABLE, f"sqlite:///{tmp_path}/another.db")
+            monkeypatch.setenv(location.VARIABLE, empty_store(tmp_path / "another"))
         again = confirmed("tiny", home, agree=Asked(False))
         assert (again.fresh, again.finished) == (0, True)
         assert Tracker(home, "tiny").read_study("tiny").protocol_logged == expected
@@ -559,20 +558,6 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     assert "It is not known whether the study first has tested the same test" in output
 
 
-def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
-    file: Path, fresh: Path
-) -> None:
-    few: list[str | Path] = ["--home", fresh, "--inline", "--yes"]
-    for setting in ("seeds=2", "select.configs=1", "select.seeds=1"):
-        few += ["--set", f"confirm.{setting}"]
-    code, _, _ = call("confirm", file, *few)
-    assert code == outcomes.DONE
-    code, output, _ = call("report", "tiny", "--home", fresh)
-    assert code == outcomes.UNUSABLE
-    assert output.startswith("UNDERPOWERED BY DESIGN  With 2 seeds")
-    assert (fresh / "reports" / "tiny" / "index.html").is_file()
-
-
 def test_a_run_that_never_came_to_its_test_has_not_read_the_test_split(
     story: Story, tmp_path: Path
 ) -> None:
@@ -613,33 +598,24 @@ def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
     story: Story, tmp_path: Path
 ) -> None:
     home = copied(story.untested, tmp_path / "home")
-    answered = ask("confirm", story.file, "--home", home, "--inline", answer="\n")
-    assert "Continue? [y/N]" in answered[1]
-    assert answered[0] == outcomes.RESUMABLE
-    assert not (record.study_directory(home, "tiny") / "confirmation").exists()
-
-
-def ask(*words: str | Path, answer: str) -> tuple[int, str]:
-    """Call the program at a terminal of its own, and answer its question."""
-    master, slave = os.openpty()
-    process = subprocess.Popen(command(*words), stdin=slave, stdout=slave, stderr=slave)
-    os.close(slave)
+    terminal, end = os.openpty()
+    os.set_blocking(terminal, False)
+    words = ("confirm", story.file, "--home", home, "--inline")
+    process = Forked(processes.command_at, os.ttyname(end), *words)
     shown = b""
-    try:
-        while True:
-            try:
-                chunk = os.read(master, 4096)
-            except OSError:  # Linux's word for the other end being closed
-                break
-            shown += chunk
-            if b"[y/N]" in chunk or (b"[y/N]" in shown and answer):
-                os.write(master, answer.encode())
-                answer = ""
-            if not chunk:
-                break
-        return process.wait(), shown.decode(errors="replace")
-    finally:
-        os.close(master)
+
+    def asked() -> bool:
+        nonlocal shown
+        with suppress(BlockingIOError):
+            shown += os.read(terminal, 4096)
+        return b"Continue? [y/N]" in shown
+
+    wait_for(asked, process)
+    os.write(terminal, b"\n")
+    assert process.wait() == outcomes.RESUMABLE
+    os.close(terminal)
+    os.close(end)
+    assert not (record.study_directory(home, "tiny") / "confirmation").exists()
 
 
 def test_a_command_that_cannot_begin_says_why_and_ends_as_a_bad_study(

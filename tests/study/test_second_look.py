@@ -16,8 +16,9 @@ from tests.support.commands import call, wait_for, works
 from tests.support.mlflow_home import artifacts_of, home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.tiny import CONFIRM, TINY, TWO, Unseen
-from workbench import record
+from workbench import record, report
 from workbench.commands import browse, outcomes
+from workbench.commands import report as publish
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
@@ -26,6 +27,9 @@ from workbench.record import Role
 from workbench.record.seeds import derive
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.confirm.offer import Offer
+from workbench.tracker import Tracker
+
+pytestmark = pytest.mark.slow
 
 FIRST, FRESH = 7, 3
 TESTED = "confirm: {smallest_effect: 0.02, seeds: 7, looks: 2, select: {configs: 1, seeds: 1}}"
@@ -55,19 +59,10 @@ def second_of(home: Path) -> Path:
     return record.protocol_path(directory_of(home), look=2)
 
 
-def report_of(home: Path) -> dict[str, object]:
-    # The verdict of so few seeds may be any; only the exit code of a useless one differs.
-    code, output, errors = call("report", "tiny", "--home", home)
-    assert code in (outcomes.DONE, outcomes.UNUSABLE), output + errors
-    found = json.loads((home / "reports" / "tiny" / "report.json").read_text())
-    assert isinstance(found, dict)
-    return found
-
-
 def verdict_of(home: Path) -> dict[str, object]:
     """Word, numbers and look of a report's verdict."""
-    verdict = report_of(home)["verdict"]
-    assert isinstance(verdict, dict)
+    material = publish.material(Tracker(home, create=False), "tiny", directory_of(home))
+    verdict = report.summarize(material)["verdict"]
     names = ("word", "headline", "alpha", "seeds", "seeds_by_look", "sides", "p_win", "look")
     return {name: verdict[name] for name in names}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +28,6 @@ def works(*words: str | Path) -> str:
     code, output, errors = call(*words)
     assert code == 0, output + errors
     return output + errors
-
-
-def command(*words: str | Path) -> list[str]:
-    """The words that start a command in a process of its own."""
-    return [sys.executable, "-m", "workbench", *map(str, words)]
 
 
 def wait_for(condition: Callable[[], bool], process: Forked | subprocess.Popen[Any]) -> None:

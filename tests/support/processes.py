@@ -65,6 +65,16 @@ def command(*words: str | Path) -> None:
     app([str(word) for word in words])
 
 
+def command_at(terminal: str, *words: str | Path) -> None:
+    """A command of the program whose terminal is the one with this name."""
+    os.setsid()  # The first terminal that is opened then controls the process.
+    opened = os.open(terminal, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(opened, number)
+    sys.stdin = open(0)  # noqa: SIM115 -- multiprocessing has put nothing in its place
+    command(*words)
+
+
 def search(file: Path, home: Path, *, inline: bool) -> None:
     """A search by the parts that a command connects, without MLflow.
 

@@ -209,17 +209,8 @@ def test_processes_that_start_at_once_make_one_sound_store(tmp_path: Path) -> No
     assert made.rows(tmp_path, "PRAGMA journal_mode") == [("wal",)]
 
 
-@pytest.mark.slow
-def test_every_flag_of_the_server_is_one_that_mlflow_has(tmp_path: Path) -> None:
+def test_the_server_answers_to_this_machines_names_and_runs_nothing(tmp_path: Path) -> None:
     command, environment = store.serve(tmp_path, 5123)
-    # The value of --uvicorn-opts is a flag of another program.
-    flags = [word for word in command if word.startswith("--") and " " not in word]
-    asked = [*command[: command.index(flags[0])], "--help"]
-    told = subprocess.run(
-        asked, capture_output=True, text=True, check=True, env={**os.environ, **environment}
-    )
-
-    assert set(flags) - set(told.stdout.split()) == set()
     assert "localhost:5123,127.0.0.1:5123" in command
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
