@@ -23,6 +23,7 @@ from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifac
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
 from workbench.tracker.models import ModelClient
+from workbench.tracker.shared_store import SharedStore, knock, problem_at, reason, shown
 from workbench.tracker.stored_run import Run
 
 _LOGGER = logging.getLogger(__name__)
@@ -88,8 +89,8 @@ class Connection:
     @cached_property
     def _opened(self) -> Any:
         """MLflow's own client, made when it is first needed: it may wait for a database."""
-        if isinstance(self._store, location.SharedStore):
-            self._store.knock()
+        if isinstance(self._store, SharedStore):
+            knock(self._store.opened)
         with self._reached():
             return self._mlflow.MlflowClient(self._store.opened)
 
@@ -129,18 +130,17 @@ class Connection:
             Unreachable: It does not answer now.
         """
         from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (self._mlflow.MlflowException, RequestException) as error:
-            # Below MLflow's message, which holds the statement in SQL, is the database's own.
-            cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
-            if isinstance(self._store, location.SharedStore):
-                raise self._store.problem(error, str(cause)) from None
+        except (self._mlflow.MlflowException, RequestException, SQLAlchemyError) as error:
+            if isinstance(self._store, SharedStore):
+                raise problem_at(self._store.opened, error) from None
             raise store.StoreError(
                 f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
-                f"{cause}. If another program has it open, end that program; then run the command "
-                "again."
+                f"{reason(error)}. If another program has it open, end that program; then run the "
+                "command again."
             ) from error
 
     @contextmanager
@@ -204,7 +204,7 @@ class Connection:
                 "report is EXPLORATORY. Make that store readable; then run `workbench sync %s` "
                 "with this store.",
                 study,
-                location.shown(self._moved_from),
+                shown(self._moved_from),
                 str(error).rstrip(".") + ".",
                 self.uri,
                 study,
@@ -214,7 +214,7 @@ class Connection:
     def _remember(self, study: str) -> None:
         """Keep where the study's runs are now, once this store has what the one before had."""
         if self._moved_from is not None and not self._unread:
-            shared = isinstance(self._store, location.SharedStore)
+            shared = isinstance(self._store, SharedStore)
             directory = study_directory(self._store.home, study)
             location.remember(directory, self.uri if shared else None)
 
@@ -240,13 +240,13 @@ class Connection:
             parents = PARENT not in tags and PARENT not in other.tags
             earlier = other.tags.get(RECORD) != tags.get(RECORD)
             if earlier and (parents or other.tags[KEY] == tags[KEY]):
-                if isinstance(self._store, location.SharedStore) and parents:
+                if isinstance(self._store, SharedStore) and parents:
                     # Also below a parent that was deleted by itself.
                     if _family(runs, other):
                         raise self._store.taken(study, other)
                     continue
                 self._discard(runs, study, other)
-        if PARENT not in tags and isinstance(self._store, location.SharedStore):
+        if PARENT not in tags and isinstance(self._store, SharedStore):
             experiment = self._opened.get_experiment(self._experiments[study])
             name = experiment_of(study)
             self._store.refuse_another_home(name, experiment.artifact_location)

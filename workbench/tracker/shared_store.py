@@ -1,0 +1,196 @@
+"""A store of runs that several homes write to: a tracking server, or a database."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from workbench.record import STUDY_NAME, experiment_of
+from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.stored_run import Run
+
+# What installs the modules that SQLAlchemy asks for, where the names differ.
+_INSTALL = {
+    "psycopg": "pip install 'psycopg[binary]'",
+    "psycopg2": "pip install psycopg2-binary",
+    "MySQLdb": "pip install mysqlclient",
+}
+# Where the words are not English, an outage is assumed; they are shown all the same.
+_LOGIN_REFUSED = (
+    "authentication failed|no password supplied|(role|database) .* does not exist|no pg_hba.conf"
+    "|access denied|unknown database|login failed"
+)
+_LOGIN_OF_SERVER = (
+    " User and password come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+)
+_LOGIN_OF_DATABASE = (
+    " User and password come from the address; where it has none, PostgreSQL takes those of "
+    "PGUSER and PGPASSWORD, or of ~/.pgpass."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedStore:
+    """A tracking server, or a database that several homes write to.
+
+    Attributes:
+        home: The folder that holds ``mlruns``, absolute.
+        opened: MLflow's tracking URI; of a database perhaps with user and password.
+    """
+
+    home: Path
+    opened: str
+    read_only: bool = False
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI as it may be shown."""
+        return shown(self.opened)
+
+    @property
+    def served(self) -> bool:
+        """Whether it is a server, with pages."""
+        return _served(self.opened)
+
+    def location(self, study: str) -> str | None:
+        """Where the artifacts of a study go; None: where the server says.
+
+        Of a database, which holds no files, below the home.
+        """
+        if not STUDY_NAME.fullmatch(study):
+            raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
+        folder = self.home / "mlruns" / "artifacts" / study
+        return None if self.served else folder.as_uri()
+
+    def relocate(self) -> None:
+        """Nothing: what the store names is there for all homes."""
+
+    def refuse_another_home(self, study: str, place: str) -> None:
+        """Refuse to write files of a study below another home, or below where this one was.
+
+        Args:
+            study: Its name.
+            place: URI of the folder in which a database says that the artifacts are.
+
+        Raises:
+            StoreError: The folder is that of another home.
+        """
+        folder = Path(unquote(urlsplit(place).path))
+        if place.endswith(f"/mlruns/artifacts/{study}") and not folder.resolve().is_relative_to(
+            self.home
+        ):
+            raise StoreError(
+                f"MLflow at {self.uri} keeps the artifacts of {study} in {folder}, which is not in "
+                f"this home ({self.home}). If the home was moved, move it back, or make "
+                f"{folder.parents[2]} a link to it. Else give the study another name."
+            )
+
+    def taken(self, study: str, run: Run) -> StoreError:
+        """Why a study cannot be written: the store has another one of its name."""
+        return StoreError(
+            f"MLflow at {self.uri} has another study {study}, of another home or with records that "
+            f"were deleted (the run {run.run_id} of {run.tags.get('mlflow.user', 'somebody')}). "
+            f"Give this study another name; or, if nobody needs the other one, delete its "
+            f"experiment {experiment_of(study)} in MLflow."
+        )
+
+
+def knock(uri: str) -> None:
+    """Connect to a database once: MLflow would try for minutes, whatever the database says.
+
+    Raises:
+        Unreachable: It does not answer.
+        StoreError: It refuses, or the library that talks to such a database is not installed.
+    """
+    parts = urlsplit(uri)
+    if _served(uri) or parts.scheme == "sqlite":
+        return
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    try:
+        engine = create_engine(uri, poolclass=NullPool)
+        if parts.hostname and parts.port:
+            # Not every library gives up on a machine that does not answer.
+            socket.create_connection((parts.hostname, parts.port), timeout=4).close()
+        engine.connect().close()
+    except ModuleNotFoundError as error:
+        install = _INSTALL.get(error.name or "", f"pip install {error.name}")
+        raise StoreError(
+            f"MLflow at {shown(uri)} needs the Python package {error.name}. Install it: {install}"
+        ) from error
+    except ArgumentError as error:
+        said = without_credentials(str(error), uri)
+        raise StoreError(f"MLflow at {shown(uri)} cannot be opened: {said}.") from None
+    except (OSError, SQLAlchemyError) as error:
+        raise problem_at(uri, error) from None
+
+
+def problem_at(uri: str, error: Exception) -> StoreError:
+    """An error in words: of MLflow's client, or of the library that it connects with."""
+    said = without_credentials(reason(error), uri)
+    hint = _refusal(uri, error, said)
+    if hint is not None:
+        return StoreError(f"MLflow at {shown(uri)} refuses: {said.rstrip('.')}.{hint}")
+    # Of a connection, the system's own words, without the layers that passed them on.
+    below: BaseException = error
+    while deeper := below.__cause__ or below.__context__:
+        below = deeper
+    said = str(below) if isinstance(below, OSError) else said
+    return Unreachable(f"MLflow at {shown(uri)} cannot be reached now: {said}")
+
+
+def _refusal(uri: str, error: Exception, said: str) -> str | None:
+    """What to do about an error that stays until somebody acts; None for an outage."""
+    if _served(uri):
+        # Errors of the connection itself have no status.
+        status = int(getattr(error, "get_http_status_code", lambda: 500)())
+        if status >= 500 or status == 429:
+            return None
+        return _LOGIN_OF_SERVER if status in (401, 403) else ""
+    from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+
+    if re.search(_LOGIN_REFUSED, said, re.IGNORECASE):
+        return _LOGIN_OF_DATABASE
+    temporary = (OSError, OperationalError, InterfaceError, TimeoutError)
+    outage = isinstance(error, temporary) or isinstance(error.__cause__, temporary)
+    return None if outage else ""
+
+
+def _served(uri: str) -> bool:
+    return uri.startswith("http")
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error of MLflow; of a database, of the database's own error.
+
+    MLflow's has the statement in SQL.
+    """
+    cause = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+    return str(cause).partition("\n")[0]
+
+
+def shown(uri: str) -> str:
+    """An address without user, password and options, which may hold one.
+
+    All up to the last @ is left out: a password that is not quoted may hold any character.
+    """
+    if uri.startswith("sqlite:"):
+        return uri.partition("?")[0]
+    return re.split("[?#]", re.sub("//.*@", "//", uri, flags=re.DOTALL))[0]
+
+
+def without_credentials(text: str, uri: str) -> str:
+    """A text of somebody else's, for example an error, without what ``shown`` leaves out."""
+    parts = urlsplit(uri)
+    text = text.replace(uri, shown(uri))
+    if parts.netloc:
+        text = text.replace(parts.netloc, urlsplit(shown(uri)).netloc)
+    for secret in (parts.password, unquote(parts.password or ""), parts.query):
+        if secret:
+            text = text.replace(secret, "***")
+    return text
