@@ -38,8 +38,9 @@ class Postgres:
         password.write_text(SECRET)
         # The server refuses to run as root.
         self._user = "postgres" if os.geteuid() == 0 else None
-        for path in (folder, password) if self._user else ():
-            shutil.chown(path, self._user)
+        if self._user is not None:
+            for path in (folder, password):
+                shutil.chown(path, self._user)
         self._run("initdb", "--username=me", f"--pwfile={password}", "--auth=scram-sha-256")
         password.unlink()
 
@@ -56,7 +57,7 @@ class Postgres:
 
     def _run(self, program: str, *words: str) -> None:
         assert PROGRAMS is not None
-        command = [PROGRAMS / program, f"--pgdata={self._folder / 'data'}", *words]
+        command = [str(PROGRAMS / program), f"--pgdata={self._folder / 'data'}", *words]
         nowhere = subprocess.DEVNULL  # a pipe would stay open in the server
         subprocess.run(
             command, check=True, user=self._user, cwd=self._folder, stdout=nowhere, stderr=nowhere

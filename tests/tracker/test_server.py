@@ -78,6 +78,8 @@ class Server:
             "MLFLOW_AUTH_ADMIN_USERNAME": "me",
             "MLFLOW_AUTH_ADMIN_PASSWORD": SECRET,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",
+            # Ten more processes, for what these tests do not use.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
