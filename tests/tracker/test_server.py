@@ -11,13 +11,16 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from workbench.record import State
 from workbench.study.config import load
 from workbench.study.study import Study
 from workbench.tracker import Tracker, location
+from workbench.tracker.client import RunClient
 from workbench.tracker.store import StoreError
 
 auth = pytest.importorskip("mlflow.server.auth", reason="flask-wtf is not installed")
@@ -192,6 +196,36 @@ def test_a_server_that_hangs_for_a_while_delays_no_trial_and_has_each_of_them_on
     keys = sorted(run.tags["workbench.key"] for run in runs if not run.deleted)
     assert len(keys) == len({*keys}) == 5, "the parent and each trial"
     assert {run.status for run in runs if not run.deleted} == {"FINISHED"}
+
+
+def test_a_run_that_a_slow_server_has_made_twice_stays_once(
+    server: Server, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    create, names = RunClient.create, []
+
+    def while_locked(self: RunClient, experiment: str, name: str, *rest: Any) -> Any:
+        names.append(name)
+        if len(names) == 2:
+            database.execute("BEGIN IMMEDIATE")
+            threading.Timer(3.5, database.execute, ["COMMIT"]).start()
+        return create(self, experiment, name, *rest)
+
+    monkeypatch.setattr(RunClient, "create", while_locked)
+    with closing(
+        sqlite3.connect(server.folder / "server.db", isolation_level=None, check_same_thread=False)
+    ) as database:
+        file = write_light(tmp_path)
+        done = run_study(file, ["name=twice"], home, InlineWorkers(), Unseen())
+    assert (done.exit_code, done.fresh) == (0, 2)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    publish.sync("twice", home)
+    client = Tracker(home, "twice")._client
+    runs = client.read(client.experiments()["twice"], "twice")
+    assert len([run for run in runs if run.deleted]) == 1, "the server made it twice"
+    assert len({run.tags["workbench.key"] for run in runs}) == len(runs) - 1 == 3
+    assert states(home, "twice") == ["complete"] * 2
 
 
 def test_a_server_that_refuses_the_password_is_an_error_before_any_trial(

@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -153,10 +154,8 @@ class Connection:
                 if study not in self._runs:
                     self._store.relocate()
                     self._experiments[study] = self.experiment(study)
-                    found = list(self._client.read(self._experiments[study], study))[::-1]
-                    # The last one of an identity stays: the oldest that is not in MLflow's bin.
-                    found.sort(key=lambda run: not run.deleted)
-                    self._runs[study] = {identity_of(r.tags): r for r in found if KEY in r.tags}
+                    found = self._client.read(self._experiments[study], study)
+                    self._runs[study] = self._client.one_of_each(found)
                 yield self._runs[study]
             except BaseException:
                 self._runs.pop(study, None)
@@ -253,7 +252,16 @@ class Connection:
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
             tags = {**source, "mlflow.user": _user(), **tags}
+            began = time.monotonic()
             run = self._client.create(self._experiments[study], name, started, tags)
+            seconds = time.monotonic() - began
+            served = isinstance(self._store, SharedStore) and self._store.served
+            # The next attempt reads what there is: MLflow's client has repeated the request, and
+            # the server may have made two runs.
+            if served and seconds > location.request_seconds():
+                raise store.Unreachable(
+                    f"MLflow at {self.uri} took {seconds:.0f} s to answer a request"
+                )
             runs[identity_of(tags)] = run
         self._client.restore(run)
         return run

@@ -105,6 +105,11 @@ def limit_waiting() -> None:
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
+def request_seconds() -> float:
+    """How long a request to a server waits for its answer, before it is repeated."""
+    return float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
+
+
 def used_before(study_directory: Path) -> str | None:
     """The shared store that a study's last command wrote to; None for the home's own."""
     uri = _description(study_directory).get("tracking_uri")
