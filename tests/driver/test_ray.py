@@ -163,6 +163,69 @@ def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
     assert (directory.path.parent.name, result.state) == ("u", State.COMPLETE)
 
 
+class Pausing(Unseen):
+    """Stops a node while its worker trains, until the trial was given to another worker.
+
+    Then the worker wakes first: nobody has told it yet that its driver gave it up.
+    """
+
+    def __init__(self, study: Path, workers: RayWorkers) -> None:
+        super().__init__()
+        self._study = study
+        self._workers = workers
+        self.trial: TrialDirectory | None = None
+        self._stopped: list[psutil.Process] = []
+
+    def update(self, groups: Any, running: Any = (), *, stopping: bool = False) -> None:
+        if self.trial is None:
+            trials = [directory for directory, _ in scan(self._study)]
+            if len(trials) == 2 and all(trial.history() for trial in trials):
+                # Only now and only once: a worker first loads its libraries, for seconds.
+                self._workers._resources = Resources(device="cpu", cpus=2, stall_timeout=2.0)
+                self.trial = trials[0]
+                worker = psutil.Process(int(self.trial.lock_path.read_text().split()[1]))
+                agent, node, *_ = worker.parents()
+                self._stopped = [worker, agent, node]
+                for process in (node, agent, worker):
+                    process.suspend()
+        elif (
+            len(self._stopped) == 3 and (spec := self.trial.spec()) is not None and spec.attempt > 1
+        ):
+            self._workers._resources = Resources(device="cpu", cpus=2)
+            self._stopped.pop(0).resume()
+
+    def end(self) -> None:
+        for process in self._stopped:
+            process.resume()
+
+
+def test_a_node_that_hangs_costs_an_attempt_and_writes_nothing_when_it_wakes(
+    cluster: Any, crew: Crew, home: Path
+) -> None:
+    light = write_light(home / "light", SLOW)
+    node = cluster.add_node(num_cpus=2)
+    workers = crew(2)
+    pausing = Pausing(study_directory(home, "tiny"), workers)
+    overrides = ["resources={cpus: 2}", "recipe.epochs=5", "recipe.device=cpu"]
+    try:
+        outcome = run_study(light, overrides, home, workers, pausing)
+    finally:
+        pausing.end()
+    assert outcome.exit_code == 0
+    trial = pausing.trial
+    assert trial is not None
+    spec, result = trial.spec(), trial.result()
+    assert spec is not None and result is not None
+    assert (spec.attempt, spec.failures, result.attempt, result.state) == (
+        2,
+        1,
+        2,
+        State.COMPLETE,
+    )
+    assert [line.epoch for line in trial.history()] == [1, 2, 3, 4, 5]
+    cluster.remove_node(node)
+
+
 def run_on_ray(file: Path, home: Path) -> None:
     """A driver in a process of its own."""
     with connected("ray"):

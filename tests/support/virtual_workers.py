@@ -67,6 +67,7 @@ class VirtualWorkers:
     Attributes:
         now: Virtual seconds.
         calls: Processor seconds of the driver by what it was asked: next, report, finish, lost.
+        elapsed: The same in seconds of the clock, waiting for the disk included.
         counts: How often it was asked.
     """
 
@@ -76,6 +77,7 @@ class VirtualWorkers:
         self.size = count
         self.now = 0.0
         self.calls = dict.fromkeys(("next", "report", "finish", "lost"), 0.0)
+        self.elapsed = dict.fromkeys(self.calls, 0.0)
         self.counts = dict.fromkeys(self.calls, 0)
         self._random = random.Random(seed)
         self._faults = faults or Faults()
@@ -169,10 +171,11 @@ class _Timer:
         self._workers, self._what = workers, what
 
     def __enter__(self) -> None:
-        self._begun = time.thread_time()
+        self._begun, self._clock = time.thread_time(), time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
         self._workers.calls[self._what] += time.thread_time() - self._begun
+        self._workers.elapsed[self._what] += time.perf_counter() - self._clock
         self._workers.counts[self._what] += 1
 
 

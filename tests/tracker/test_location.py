@@ -20,7 +20,7 @@ from workbench import record
 from workbench.record import State
 from workbench.tracker import Tracker, location
 from workbench.tracker.mirror import Mirror
-from workbench.tracker.shared_store import redacted
+from workbench.tracker.shared_store import redacted, without_credentials
 from workbench.tracker.store import StoreError, Unreachable
 
 SECRET = "hunter2"
@@ -106,6 +106,12 @@ def test_a_password_that_is_not_quoted_is_shown_in_no_message(
             with pytest.raises(StoreError, match=f"{scheme[:4]}.*://host.org:5000 .*%23") as caught:
                 location.shared_store(home)
             assert "hun" not in str(caught.value)
+
+
+def test_a_quoted_password_is_left_out_of_a_message_that_has_it_as_it_is_meant() -> None:
+    uri = "postgresql+psycopg://me:hun%40ter2@host.org/runs"
+    for said in (uri, "hun%40ter2", "hun@ter2"):
+        assert "ter2" not in without_credentials(f"no entry for {said}", uri)
 
 
 def test_a_token_in_an_address_is_refused_and_not_dropped(
@@ -209,8 +215,8 @@ def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
 @pytest.mark.parametrize(
     ("scheme", "module", "package"),
     [
-        ("postgresql", "psycopg", r"psycopg\[binary\]"),
-        ("postgresql+psycopg", "psycopg", r"psycopg\[binary\]"),
+        ("postgresql", "psycopg", r"'psycopg\[binary\]'"),
+        ("postgresql+psycopg", "psycopg", r"'psycopg\[binary\]'"),
         ("mysql+pymysql", "pymysql", "pymysql"),
     ],
 )
@@ -221,7 +227,7 @@ def test_a_database_whose_driver_is_missing_says_what_to_install(
     with socket.create_server(("127.0.0.1", 0)) as database:
         port = database.getsockname()[1]
         monkeypatch.setenv(location.VARIABLE, f"{scheme}://me:{SECRET}@127.0.0.1:{port}/runs")
-        with pytest.raises(StoreError, match=f"pip install '{package}'") as caught:
+        with pytest.raises(StoreError, match=f"pip install {package}") as caught:
             Tracker(home).read_trials("digits")
     assert not isinstance(caught.value, Unreachable)
     assert SECRET not in str(caught.value)

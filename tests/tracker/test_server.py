@@ -1,18 +1,26 @@
-"""Runs on a real tracking server over HTTP, which is stopped and started again."""
+"""Runs on a real tracking server over HTTP, with a user, which hangs and stops.
+
+It takes many seconds to start, and so starts once: it is not there yet for the first test, and the
+last one stops it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +29,7 @@ import pytest
 from tests.support import mlflow_home as made
 from tests.support.commands import call, works
 from tests.support.processes import free_port
+from tests.support.shared_store import SECRET, AfterTrials, leaked, states
 from tests.support.tiny import Unseen
 from tests.support.trials import write_light
 from workbench import record, report
@@ -32,34 +41,57 @@ from workbench.record import State
 from workbench.study.config import load
 from workbench.study.study import Study
 from workbench.tracker import Tracker, location
+from workbench.tracker.client import RunClient
 from workbench.tracker.store import StoreError
 
+auth = pytest.importorskip("mlflow.server.auth", reason="flask-wtf is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ARCHIVE = Path(__file__).parents[1] / "support" / "stored_home.tar.xz"
-SECRET = "hunter2"
 
 
 class Server:
-    """``mlflow server`` on one port, with its files in a folder."""
+    """``mlflow server`` on one port, with its files in a folder and one user, ``me``.
+
+    Attributes:
+        uri: Its address, which has no password.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
-        self.uri = f"http://me:{SECRET}@127.0.0.1:{self.port}"
+        self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        settings = (Path(auth.__file__).parent / "basic_auth.ini").read_text()
+        settings = settings.replace("sqlite:///basic_auth.db", f"sqlite:///{folder}/users.db")
+        # Else it takes a tenth of a second to compare the password, for each request.
+        settings += "\nauth_cache_ttl_seconds = 60\n"
+        (folder / "users.ini").write_text(settings)
 
     def start(self) -> None:
+        if self._process is not None:
+            return
         words = [
             *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--app-name", "basic-auth", "--host", "127.0.0.1", "--port", str(self.port)),
             *("--backend-store-uri", f"sqlite:///{self.folder}/server.db"),
             *("--artifacts-destination", str(self.folder / "files")),
         ]
+        environment = {
+            **os.environ,
+            "MLFLOW_AUTH_CONFIG_PATH": str(self.folder / "users.ini"),
+            "MLFLOW_AUTH_ADMIN_USERNAME": "me",
+            "MLFLOW_AUTH_ADMIN_PASSWORD": SECRET,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",
+            # Ten more processes, for what these tests do not use.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(words, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                words, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         for _ in range(2400):
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
+                urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
                 return
             except (urllib.error.URLError, OSError):
                 assert self._process.poll() is None, (self.folder / "log").read_text()
@@ -72,68 +104,147 @@ class Server:
             self._process.wait(timeout=30)
             self._process = None
 
+    def pause(self) -> None:
+        """It accepts connections and answers none, until it continues."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that may not have been started, or may have been stopped."""
     server = Server(tmp_path_factory.mktemp("server"))
-    server.start()
     yield server
     server.stop()
 
 
+@pytest.fixture
+def server(place: Server) -> Server:
+    place.start()
+    return place
+
+
 @pytest.fixture(autouse=True)
-def environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv(location.VARIABLE, server.uri)
+def environment(place: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    monkeypatch.setenv(location.VARIABLE, place.uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 
-class Stopping(Unseen):
-    """Stops the server after the first trial."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__()
-        self._server = server
-
-    def update(self, groups: Any, running: Any = (), *, stopping: bool = False) -> None:
-        if any(group.complete for group in groups):
-            self._server.stop()
-
-
-def leaked(*folders: Path) -> list[Path]:
-    """Files that hold the password."""
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-    return [path for path in files if SECRET.encode() in path.read_bytes()]
-
-
-def states(home: Path, study: str) -> list[str]:
-    return [trial.state for trial in Tracker(home, study).read_trials(study)]
-
-
-def test_a_server_that_stops_or_is_not_there_delays_no_trial_and_gets_all_of_them_later(
-    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_server_that_is_not_there_delays_no_trial_and_gets_all_of_them_later(
+    place: Server,
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    home, file = tmp_path / "home", write_light(tmp_path)
-    home.mkdir()
-    done = run_study(file, ["name=stopped"], home, InlineWorkers(), Stopping(server))
-    assert (done.exit_code, done.fresh) == (0, 2) and done.unsent
-    other = run_study(file, ["name=other"], home, InlineWorkers(), Unseen())
-    assert (other.exit_code, other.fresh) == (0, 2) and other.unsent
-    again = run_study(file, ["name=stopped"], home, InlineWorkers(), Unseen())
+    place.stop()
+    # User and password may also stand in the address.
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(location.VARIABLE, place.uri.replace("//", f"//me:{SECRET}@"))
+    file = write_light(tmp_path)
+    for study in ("early", "other"):
+        done = run_study(file, [f"name={study}"], home, InlineWorkers(), Unseen())
+        assert (done.exit_code, done.fresh) == (0, 2) and done.unsent
+    again = run_study(file, ["name=early"], home, InlineWorkers(), Unseen())
     assert (again.exit_code, again.fresh) == (0, 0)
-    server.start()
-    for study in ("stopped", "other"):
-        assert publish.sync(study, home) > 0
-        assert states(home, study) == ["complete"] * 2
-        assert publish.sync(study, home) == 0
+    place.start()
+    assert publish.sync("early", home) > 0
+    assert states(home, "early") == ["complete"] * 2
+    assert publish.sync("early", home) == 0
     assert run_study(file, ["name=other"], home, InlineWorkers(), Unseen()).unsent == 0
+    assert states(home, "other") == ["complete"] * 2
 
     assert "MLflow cannot be updated now" in caplog.text
     assert "Connection refused" in caplog.text
     assert SECRET not in caplog.text
-    assert leaked(home, server.folder) == []
+    assert leaked(home, place.folder) == []
     assert not (home / "mlruns" / "mlflow.db").exists()
+
+
+def test_a_server_that_hangs_for_a_while_delays_no_trial_and_has_each_of_them_once(
+    server: Server,
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    file = write_light(tmp_path)
+    pausing = AfterTrials({1: server.pause})
+    try:
+        done = run_study(file, ["name=paused", "search.trials=4"], home, InlineWorkers(), pausing)
+    finally:
+        server.go_on()
+    assert (done.exit_code, done.fresh) == (0, 4) and done.unsent
+    assert caplog.text.count("MLflow cannot be updated now") == 1
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    publish.sync("paused", home)
+    assert states(home, "paused") == ["complete"] * 4
+    # The server has also done what nobody waited for.
+    client = Tracker(home, "paused")._client
+    runs = client.read(client.experiments()["paused"], "paused")
+    keys = sorted(run.tags["workbench.key"] for run in runs if not run.deleted)
+    assert len(keys) == len({*keys}) == 5, "the parent and each trial"
+    assert {run.status for run in runs if not run.deleted} == {"FINISHED"}
+
+
+def test_a_run_that_a_slow_server_has_made_twice_stays_once(
+    server: Server, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    create, names = RunClient.create, []
+
+    def while_locked(self: RunClient, experiment: str, name: str, *rest: Any) -> Any:
+        names.append(name)
+        if len(names) == 2:
+            database.execute("BEGIN IMMEDIATE")
+            threading.Timer(3.5, database.execute, ["COMMIT"]).start()
+        return create(self, experiment, name, *rest)
+
+    monkeypatch.setattr(RunClient, "create", while_locked)
+    with closing(
+        sqlite3.connect(server.folder / "server.db", isolation_level=None, check_same_thread=False)
+    ) as database:
+        file = write_light(tmp_path)
+        done = run_study(file, ["name=twice"], home, InlineWorkers(), Unseen())
+    assert (done.exit_code, done.fresh) == (0, 2)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    publish.sync("twice", home)
+    client = Tracker(home, "twice")._client
+    runs = client.read(client.experiments()["twice"], "twice")
+    assert len([run for run in runs if run.deleted]) == 1, "the server made it twice"
+    assert len({run.tags["workbench.key"] for run in runs}) == len(runs) - 1 == 3
+    assert states(home, "twice") == ["complete"] * 2
+
+
+def test_a_server_that_refuses_the_password_is_an_error_before_any_trial(
+    server: Server, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_light(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", f"{SECRET}!")
+    run = ("run", file, "--inline", "--set", "name=refused")
+    for words in (run, ("report", "refused")):
+        code, output, errors = call(*words, "--home", home)
+        assert code == 4, output + errors
+        assert f"{server.uri} refuses" in errors and "MLFLOW_TRACKING_PASSWORD" in errors
+        assert SECRET not in output + errors
+    assert not [*record.study_directory(home, "refused").glob("trials/*/*/")]
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRET)
+    works(*run, "--home", home)
+    assert states(home, "refused") == ["complete"] * 2
+    assert "refused" in works("list", "--home", home)
+    assert leaked(home, server.folder) == []
 
 
 def numbers(home: Path) -> Any:
@@ -162,7 +273,7 @@ def test_the_report_of_a_study_on_a_server_has_the_numbers_of_the_local_one(
     works("sync", "tiny", "--home", local)
     assert numbers(local) == on_server
     page = (shared / "reports" / "tiny" / "index.html").read_text()
-    assert f"http://127.0.0.1:{server.port}" in page and SECRET not in page
+    assert server.uri in page and SECRET not in page
 
 
 def start(home: Path, record_id: str, epochs: int = 3) -> tuple[Tracker, str]:
@@ -211,7 +322,7 @@ def test_a_home_says_where_its_runs_go_and_where_they_went_before(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = Study(load(write_light(tmp_path), ["name=moving"]), tmp_path)
-    address = f"http://127.0.0.1:{server.port}"
+    address = server.uri
     assert parent_run.places(study) == [f"Runs are written to MLflow at {address}."]
     study.directory.mkdir(parents=True)
     (study.directory / "study.json").write_text("{}")
@@ -220,3 +331,13 @@ def test_a_home_says_where_its_runs_go_and_where_they_went_before(
     assert parent_run.places(study) == []
     (study.directory / "study.json").write_text(json.dumps({"tracking_uri": address}))
     assert parent_run.places(study) == [f"Runs are written to MLflow at {address}."]
+
+
+def test_a_server_that_stops_meanwhile_delays_no_trial(
+    server: Server, tmp_path: Path, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopping = AfterTrials({1: server.stop})
+    done = run_study(write_light(tmp_path), ["name=stopped"], home, InlineWorkers(), stopping)
+    assert (done.exit_code, done.fresh) == (0, 2) and done.unsent
+    assert caplog.text.count("MLflow cannot be updated now") == 1
+    assert "Connection refused" in caplog.text

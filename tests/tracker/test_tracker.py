@@ -354,7 +354,7 @@ def test_a_run_deleted_meanwhile_fails_once_and_is_taken_back_the_next_time(
     assert len(made.history_of(home, run_id, "train/loss")) == 3
 
 
-def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on(
+def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on_alone(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
     client, experiment = tracker._client._client, tracker.experiment(made.STUDY)
@@ -365,6 +365,8 @@ def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on(
     client.delete_run(deleted)
 
     assert Tracker(home).mirror(directory, parent) == oldest
+    assert [trial.run_id for trial in Tracker(home).read_trials(made.STUDY)] == [oldest]
+    client.restore_run(newest)
     client.delete_run(oldest)
     assert Tracker(home).mirror(directory, parent) == newest
 

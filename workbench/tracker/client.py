@@ -12,7 +12,7 @@ from typing import Any
 from workbench import record
 from workbench.record.files import sha256_of
 from workbench.tracker.artifacts import Artifacts
-from workbench.tracker.entry import DatasetUse, Point, chunks
+from workbench.tracker.entry import KEY, PARENT, DatasetUse, Point, chunks, identity_of
 from workbench.tracker.stored_run import Run
 
 _PAGE = 1000
@@ -86,6 +86,23 @@ class RunClient:
         found = pages(self._client.search_runs, [experiment_id], own, run_view_type=everywhere)
         runs = sorted(map(run_of, found), key=lambda run: (run.started or math.inf, run.run_id))
         return [run for run in runs if run.tags.get("workbench.study", study) == study]
+
+    def one_of_each(self, found: Sequence[Run]) -> dict[tuple[str, str], Run]:
+        """Runs by identity: of several, the oldest that is not in MLflow's bin.
+
+        The others are put there: a server made them for a request that was repeated.
+
+        Args:
+            found: What ``read`` returns.
+        """
+        found = [run for run in reversed(found) if KEY in run.tags]
+        found.sort(key=lambda run: not run.deleted)
+        runs = {identity_of(run.tags): run for run in found}
+        needed = {run.run_id for run in runs.values()} | {run.tags.get(PARENT) for run in found}
+        for run in found:
+            if not run.deleted and run.run_id not in needed:
+                self.delete(run)
+        return runs
 
     def cells(self, experiment_id: str) -> list[str]:
         """The studies of an experiment that belong to a file with ``across``, the oldest first."""

@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 import threading
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,13 @@ from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifac
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
 from workbench.tracker.models import ModelClient
-from workbench.tracker.shared_store import SharedStore, redacted
+from workbench.tracker.shared_store import (
+    SharedStore,
+    check_reachable,
+    problem_at,
+    reason,
+    redacted,
+)
 from workbench.tracker.stored_run import Run
 
 _LOGGER = logging.getLogger(__name__)
@@ -90,7 +97,7 @@ class Connection:
     def _mlflow_client(self) -> Any:
         """MLflow's own client, made when it is first needed: it may wait for a database."""
         if isinstance(self._store, SharedStore):
-            self._store.check_reachable()
+            check_reachable(self._store.connection_uri)
         with self._store_errors():
             return self._mlflow.MlflowClient(self._store.connection_uri)
 
@@ -130,18 +137,17 @@ class Connection:
             Unreachable: It does not answer now.
         """
         from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (self._mlflow.MlflowException, RequestException) as error:
-            # Below MLflow's message, which holds the statement in SQL, is the database's own.
-            cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
+        except (self._mlflow.MlflowException, RequestException, SQLAlchemyError) as error:
             if isinstance(self._store, SharedStore):
-                raise self._store.problem(error, str(cause)) from None
+                raise problem_at(self._store.connection_uri, error) from None
             raise store.StoreError(
                 f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
-                f"{cause}. If another program has it open, end that program; then run the command "
-                "again."
+                f"{reason(error)}. If another program has it open, end that program; then run the "
+                "command again."
             ) from error
 
     @contextmanager
@@ -154,10 +160,8 @@ class Connection:
                 if study not in self._runs:
                     self._store.relocate()
                     self._experiments[study] = self.experiment(study)
-                    found = list(self._client.read(self._experiments[study], study))[::-1]
-                    # The last one of an identity stays: the oldest that is not in MLflow's bin.
-                    found.sort(key=lambda run: not run.deleted)
-                    self._runs[study] = {identity_of(r.tags): r for r in found if KEY in r.tags}
+                    found = self._client.read(self._experiments[study], study)
+                    self._runs[study] = self._client.one_of_each(found)
                 yield self._runs[study]
             except BaseException:
                 self._runs.pop(study, None)
@@ -254,7 +258,16 @@ class Connection:
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
             tags = {**source, "mlflow.user": _user(), **tags}
+            began = time.monotonic()
             run = self._client.create(self._experiments[study], name, started, tags)
+            seconds = time.monotonic() - began
+            on_server = isinstance(self._store, SharedStore) and self._store.is_server
+            # The next attempt reads what there is: MLflow's client has repeated the request, and
+            # the server may have made two runs.
+            if on_server and seconds > location.request_seconds():
+                raise store.Unreachable(
+                    f"MLflow at {self.uri} took {seconds:.0f} s to answer a request"
+                )
             runs[identity_of(tags)] = run
         self._client.restore(run)
         return run

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from workbench.messages import did_you_mean, listed
-from workbench.tracker import shared_store
+from workbench.tracker import location
 from workbench.tracker.client import pages, run_of
 from workbench.tracker.connection import import_mlflow
 from workbench.tracker.entry import PARENT
+from workbench.tracker.shared_store import check_reachable, redacted, without_credentials
+from workbench.tracker.store import StoreError
 from workbench.tracker.stored_run import Run
 from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name
 from workbench.verdict.wording.numbers import counted
@@ -84,28 +86,30 @@ def _runs(uri: str, experiment: str) -> list[Run]:
     # MLflow would make an empty store where there is none.
     if uri.startswith("sqlite:///") and not path.is_file():
         raise Unreadable(f"There is no MLflow store at {path}.")
-    shared_store.limit_waiting()
+    location.limit_waiting()
     mlflow = import_mlflow()
-    shown = shared_store.redacted(uri)
     try:
+        check_reachable(uri)
         client = mlflow.MlflowClient(uri)
         ids = {item.name: str(item.experiment_id) for item in pages(client.search_experiments)}
         number = ids.get(experiment, experiment)
         if number not in ids.values():
             hint = did_you_mean(experiment, ids) or f"; it has {listed(sorted(ids), 20)}."
-            raise Unreadable(f"MLflow at {shown} has no experiment {experiment!r}{hint}")
+            raise Unreadable(f"MLflow at {redacted(uri)} has no experiment {experiment!r}{hint}")
         order = ["attributes.start_time ASC", "attributes.run_id ASC"]
         return [run_of(run) for run in pages(client.search_runs, [number], order_by=order)]
+    except StoreError as error:
+        raise Unreadable(str(error)) from None
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
-        problem = shared_store.without_credentials(str(error), uri)
+        problem = without_credentials(str(error), uri)
         if "timed out" in problem:
             seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
             problem = (
                 f"it did not answer within {seconds} s. Check that the server works; the variable "
                 "MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."
             )
-        raise Unreadable(f"MLflow at {shown} cannot be read: {problem}") from None
+        raise Unreadable(f"MLflow at {redacted(uri)} cannot be read: {problem}") from None
 
 
 def _row(run: Run, metric: str, notes: list[str]) -> ResultRow | None:

@@ -7,24 +7,30 @@ The first that is given counts: the variable ``MLFLOW_TRACKING_URI``, which ``--
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from workbench.record import STUDY_NAME, study_directory
 from workbench.record.files import write_atomically
-from workbench.tracker.shared_store import (
-    SharedStore,
-    is_address,
-    limit_waiting,
-    logged_in,
-    redacted,
-)
+from workbench.tracker.shared_store import SharedStore, redacted
 from workbench.tracker.store import StoreError, uri_of
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SETTINGS = "workbench.toml"
+_SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
+# A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "PGCONNECT_TIMEOUT": "5",
+    # What it would print of every run and every file.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 def shared_store(home: Path, study: str | None = None, at: str | None = None) -> SharedStore | None:
@@ -44,7 +50,7 @@ def shared_store(home: Path, study: str | None = None, at: str | None = None) ->
     path = uri.removeprefix("sqlite:///") if uri and uri.startswith("sqlite:///") else None
     if not uri or (path is not None and Path(path).resolve() == own):
         return None
-    if not is_address(uri):
+    if not _is_address(uri):
         raise StoreError(
             f"{redacted(uri)} is no address that runs can be written to; expected a server "
             f"(https://...) or a database (postgresql+psycopg://...), with special characters of "
@@ -56,8 +62,52 @@ def shared_store(home: Path, study: str | None = None, at: str | None = None) ->
         # MLflow would look for a relative path from wherever it runs.
         uri = uri_of(Path(path).resolve())
     elif uri.startswith("http"):
-        uri = logged_in(uri)
+        uri = _logged_in(uri)
     return SharedStore(home=home, connection_uri=uri)
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:  # no number
+        return False
+    # An @ further behind may end a password with a character that ends the host's part.
+    whole = parts.scheme == "sqlite" or "@" not in parts.path + parts.query + parts.fragment
+    return whole and parts.scheme.partition("+")[0] in _SCHEMES
+
+
+def _logged_in(uri: str) -> str:
+    """A server's address without user and password, which MLflow then finds in the environment.
+
+    In an address they would be in its messages.
+
+    Raises:
+        StoreError: It has a password without a user, which may be a token.
+    """
+    parts = urlsplit(uri)
+    if parts.password and not parts.username:
+        raise StoreError(
+            f"{redacted(uri)}: the address has a password without a user. Set a token as the "
+            "variable MLFLOW_TRACKING_TOKEN instead, and leave it out of the address."
+        )
+    if parts.username:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def limit_waiting() -> None:
+    """Short waits for a server, unless the user has set others."""
+    for variable, value in _DEFAULTS.items():
+        os.environ.setdefault(variable, value)
+    # It warns of every new attempt.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+def request_seconds() -> float:
+    """How long a request to a server waits for its answer, before it is repeated."""
+    return float(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
 
 
 def uri_in_record(study_directory: Path) -> str | None:

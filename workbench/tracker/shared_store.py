@@ -1,31 +1,35 @@
-"""A store that a lab shares: a tracking server, or a database that several homes write to."""
+"""A store of runs that several homes write to: a tracking server, or a database."""
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from workbench.record import STUDY_NAME, experiment_of
 from workbench.tracker.store import StoreError, Unreachable
 from workbench.tracker.stored_run import Run
 
-_SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
 # What installs the modules that SQLAlchemy asks for, where the names differ.
-_PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
-# A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
-_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    # What it would print of every run and every file.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+_INSTALL = {
+    "psycopg": "pip install 'psycopg[binary]'",
+    "psycopg2": "pip install psycopg2-binary",
+    "MySQLdb": "pip install mysqlclient",
 }
+# Where the words are not English, an outage is assumed; they are shown all the same.
+_LOGIN_REFUSED = (
+    "authentication failed|no password supplied|(role|database) .* does not exist|no pg_hba.conf"
+    "|access denied|unknown database|login failed"
+)
+_LOGIN_OF_SERVER = (
+    " User and password come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
+)
+_LOGIN_OF_DATABASE = (
+    " User and password come from the address; where it has none, PostgreSQL takes those of "
+    "PGUSER and PGPASSWORD, or of ~/.pgpass."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ class SharedStore:
     @property
     def is_server(self) -> bool:
         """Whether it is a server, with pages."""
-        return self.connection_uri.startswith("http")
+        return _is_server(self.connection_uri)
 
     def location(self, study: str) -> str | None:
         """Where the artifacts of a study go; None: where the server says.
@@ -60,36 +64,6 @@ class SharedStore:
             raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
         folder = self.home / "mlruns" / "artifacts" / study
         return None if self.is_server else folder.as_uri()
-
-    def check_reachable(self) -> None:
-        """Look whether a database's machine answers: MLflow would try for minutes.
-
-        Raises:
-            Unreachable: It does not.
-            StoreError: The library that talks to such a database is not installed.
-        """
-        parts = urlsplit(self.connection_uri)
-        if self.is_server:
-            return
-        if parts.hostname and parts.port:
-            try:
-                socket.create_connection((parts.hostname, parts.port), timeout=4).close()
-            except OSError as error:
-                raise self.problem(error, str(error)) from None
-        from sqlalchemy import create_engine
-        from sqlalchemy.exc import ArgumentError
-
-        try:
-            create_engine(self.connection_uri)  # connects to nothing
-        except ModuleNotFoundError as error:
-            package = _PACKAGES.get(error.name or "", error.name)
-            raise StoreError(
-                f"MLflow at {self.uri} needs the Python package {error.name}. Install it: pip "
-                f"install '{package}'"
-            ) from error
-        except ArgumentError as error:
-            said = without_credentials(str(error), self.connection_uri)
-            raise StoreError(f"MLflow at {self.uri} cannot be opened: {said}.") from None
 
     def relocate(self) -> None:
         """Nothing: what the store names is there for all homes."""
@@ -123,69 +97,82 @@ class SharedStore:
             f"experiment {experiment_of(study)} in MLflow."
         )
 
-    def problem(self, error: Any, cause: str) -> StoreError:
-        """An error of MLflow's client, in words.
 
-        Args:
-            error: MLflow's, or that of the library which it sends requests with.
-            cause: Its first line.
-        """
-        # Errors of the connection itself have no status.
-        status = int(getattr(error, "get_http_status_code", lambda: 500)())
-        said = without_credentials(cause, self.connection_uri)
-        if status >= 500 or status == 429:
-            # Of a connection, the system's own words, without the layers that passed them on.
-            below = error
-            while below.__cause__ or below.__context__:
-                below = below.__cause__ or below.__context__
-            said = str(below) if isinstance(below, OSError) else said
-            return Unreachable(f"MLflow at {self.uri} cannot be reached now: {said}")
-        hint = (
-            " User and password come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
-            if status in (401, 403)
-            else ""
-        )
-        return StoreError(f"MLflow at {self.uri} refuses: {said}.{hint}")
-
-
-def is_address(uri: str) -> bool:
-    """Whether a text is the address of a server or of a database that MLflow can use."""
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port
-    except ValueError:  # no number
-        return False
-    # An @ further behind may end a password with a character that ends the host's part.
-    whole = parts.scheme == "sqlite" or "@" not in parts.path + parts.query + parts.fragment
-    return whole and parts.scheme.partition("+")[0] in _SCHEMES
-
-
-def logged_in(uri: str) -> str:
-    """A server's address without user and password, which MLflow then finds in the environment.
-
-    In an address they would be in its messages.
+def check_reachable(uri: str) -> None:
+    """Connect to a database once: MLflow would try for minutes, whatever the database says.
 
     Raises:
-        StoreError: It has a password without a user, which may be a token.
+        Unreachable: It does not answer.
+        StoreError: It refuses, or the library that talks to such a database is not installed.
     """
     parts = urlsplit(uri)
-    if parts.password and not parts.username:
+    if _is_server(uri) or parts.scheme == "sqlite":
+        return
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    try:
+        engine = create_engine(uri, poolclass=NullPool)
+        if parts.hostname and parts.port:
+            # Not every library gives up on a machine that does not answer.
+            socket.create_connection((parts.hostname, parts.port), timeout=4).close()
+        engine.connect().close()
+    except ModuleNotFoundError as error:
+        install = _INSTALL.get(error.name or "", f"pip install {error.name}")
         raise StoreError(
-            f"{redacted(uri)}: the address has a password without a user. Set a token as the "
-            "variable MLFLOW_TRACKING_TOKEN instead, and leave it out of the address."
-        )
-    if parts.username:
-        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
-        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            f"MLflow at {redacted(uri)} needs the Python package {error.name}. Install it: "
+            f"{install}"
+        ) from error
+    except ArgumentError as error:
+        said = without_credentials(str(error), uri)
+        raise StoreError(f"MLflow at {redacted(uri)} cannot be opened: {said}.") from None
+    except (OSError, SQLAlchemyError) as error:
+        raise problem_at(uri, error) from None
 
 
-def limit_waiting() -> None:
-    """Short waits for a server, unless the user has set others."""
-    for variable, value in _DEFAULTS.items():
-        os.environ.setdefault(variable, value)
-    # It warns of every new attempt.
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+def problem_at(uri: str, error: Exception) -> StoreError:
+    """An error in words: of MLflow's client, or of the library that it connects with."""
+    said = without_credentials(reason(error), uri)
+    hint = _refusal(uri, error, said)
+    if hint is not None:
+        return StoreError(f"MLflow at {redacted(uri)} refuses: {said.rstrip('.')}.{hint}")
+    # Of a connection, the system's own words, without the layers that passed them on.
+    below: BaseException = error
+    while deeper := below.__cause__ or below.__context__:
+        below = deeper
+    said = str(below) if isinstance(below, OSError) else said
+    return Unreachable(f"MLflow at {redacted(uri)} cannot be reached now: {said}")
+
+
+def _refusal(uri: str, error: Exception, said: str) -> str | None:
+    """What to do about an error that stays until somebody acts; None for an outage."""
+    if _is_server(uri):
+        # Errors of the connection itself have no status.
+        status = int(getattr(error, "get_http_status_code", lambda: 500)())
+        if status >= 500 or status == 429:
+            return None
+        return _LOGIN_OF_SERVER if status in (401, 403) else ""
+    from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+
+    if re.search(_LOGIN_REFUSED, said, re.IGNORECASE):
+        return _LOGIN_OF_DATABASE
+    temporary = (OSError, OperationalError, InterfaceError, TimeoutError)
+    outage = isinstance(error, temporary) or isinstance(error.__cause__, temporary)
+    return None if outage else ""
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith("http")
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error of MLflow; of a database, of the database's own error.
+
+    MLflow's has the statement in SQL.
+    """
+    cause = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+    return str(cause).partition("\n")[0]
 
 
 def redacted(uri: str) -> str:
@@ -204,6 +191,7 @@ def without_credentials(text: str, uri: str) -> str:
     text = text.replace(uri, redacted(uri))
     if parts.netloc:
         text = text.replace(parts.netloc, urlsplit(redacted(uri)).netloc)
-    for secret in filter(None, (parts.password, parts.query)):
-        text = text.replace(secret, "***")
+    for secret in (parts.password, unquote(parts.password or ""), parts.query):
+        if secret:
+            text = text.replace(secret, "***")
     return text
