@@ -164,7 +164,10 @@ def _claim(verdict: Verdict, lost: str) -> str:
         return claims.claim(verdict)
     if verdict.word == Word.UNDERPOWERED:
         k = counted(len(verdict.seeds), "data set")
-        return f"No claim across data sets: {k} cannot support one."
+        return (
+            f"No claim across data sets: {k} cannot support one. The error rate of"
+            f" {100 * verdict.alpha:g} % holds for the verdict on each data set alone."
+        )
     return (
         f"Across the data sets compared, {claims.finding(verdict)}.{words.caveats(verdict)}{lost}"
     )
