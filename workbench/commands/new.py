@@ -6,25 +6,32 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from workbench import backbones, datasets
+from workbench import backbones, datasets, tasks
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS
-from workbench.messages import listed, unknown
+from workbench.downloads import Absent
+from workbench.messages import listed, nearest, unknown
 from workbench.record import FILE_NAME
-from workbench.study.config.document import parse_value
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.config.document import StudyFileError, parse_value
 from workbench.study.paths import located
+from workbench.study.study import Study
 
 T = TypeVar("T")
 # A column of more texts than this share, of this mean length, holds texts and no categories.
 _DISTINCT, _LETTERS, _NUMBERS = 0.5, 20, 20
 _EFFECT = 0.01  # accuracy
+# An option of the data set that a message advises, and its value.
+_ADVISED = re.compile(r"dataset\.(\w+)(?:: (\w+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,17 +99,21 @@ def write_study(
     *,
     data: str | None = None,
     target: str | None = None,
+    options: Sequence[str] = (),
     backbone: str | None = None,
     compare: str | None = None,
     trials: str | None = None,
     name: str | None = None,
 ) -> Path:
-    """Write a study file from answers, those that are None are asked.
+    """Write a study file that passes ``check``, from answers; those that are None are asked.
+
+    ``options`` are those of the data set, ``key=value`` each, which are never asked.
 
     Raises:
-        ValueError: An answer is not valid, or the file exists.
+        ValueError: An answer is not valid, the file exists, or ``check`` would refuse it.
     """
     # Before anything is asked.
+    extra = _options(options)
     if file is not None and (file.exists() or not file.parent.is_dir()):
         why = "exists already, and is left as it is" if file.exists() else "is in no folder"
         raise ValueError(f"{file} {why}.")
@@ -112,12 +123,14 @@ def write_study(
     )
     if columns:
         question = f"Column to predict ({listed(columns, 20)})"
-        found = ask(target, question, None, lambda column: _table(path, column, folder))
+        found = ask(target, question, None, lambda column: _table(path, column, extra, folder))
     elif target is not None:
         own = "its folders are the classes" if Path(path).is_dir() else "it has its own target"
         raise ValueError(f"--target {target} names a column of a table; {path} is none: {own}.")
     else:
         found = _found(path, folder)
+    found = _with_options(found, options)
+    tested = _test_samples(found, folder)
     kind = KINDS[found.kind]
     model = ask(
         backbone,
@@ -129,16 +142,51 @@ def write_study(
     count = ask(trials, "Trials of each strategy", "12", _count)
     called = ask(name, "Name of the study", found.name if file is None else file.stem, _named)
     file = file or Path(f"{called}.yaml")
-    tested = None if found.regression else _test_samples(found, folder)
     text = text_of(
         found, name=called, backbone=model, compare=compared, trials=count, tested=tested
     )
     try:
+        _check(text, file)
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
         raise ValueError(f"{file} cannot be written: {error.strerror}.") from error
     return file
+
+
+def _check(text: str, file: Path) -> None:
+    """Refuse a text that ``workbench check`` refuses.
+
+    Raises:
+        ValueError: It does.
+        OSError: The folder of the file cannot be written to.
+    """
+    # In the same folder: paths in the text are relative to it.
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".yaml", encoding="utf-8") as new:
+        new.write(text)
+        new.flush()
+        try:
+            check(Study(load(Path(new.name)), file.parent, pending=True), local=False)
+        except StudyFileError as error:
+            raise ValueError(_refusal(error.called(new.name, str(file)))) from None
+
+
+def _refusal(error: Exception) -> str:
+    """Why nothing is written, with what solves it for this command."""
+    advised = [f"--option {key}={value or '...'}" for key, value in _ADVISED.findall(str(error))]
+    advice = f" For this command: {' or '.join(advised)}." if advised else ""
+    return f"{error}{advice}\nNothing is written."
+
+
+def _options(written: Sequence[str]) -> dict[str, Any]:
+    """Options of a data set by name."""
+    found = {}
+    for option in written:
+        key, separator, value = option.partition("=")
+        if not separator or not key:
+            raise ValueError(f"--option {option}: expected KEY=VALUE.")
+        found[key] = parse_value(value)
+    return found
 
 
 def _data(data: str) -> tuple[str, list[str]]:
@@ -150,7 +198,8 @@ def _data(data: str) -> tuple[str, list[str]]:
         return data, [str(column) for column in files.read(path).frame.columns]
     if not path.is_dir() and (entry is None or entry.required):
         known = [name for name, each in DATASETS.items() if not each.required]
-        raise ValueError(unknown("file, folder or data set", data, known))
+        near = nearest(data, [*map(str, path.parent.glob("[!.]*")), *known])
+        raise ValueError(unknown("file, folder or data set", data, [near] if near else known))
     return data, []
 
 
@@ -163,6 +212,16 @@ def _found(data: str, folder: Path) -> Found:
     return Found(dataset=data, kind=entry.kind, name=data, regression=entry.targets == ("numbers",))
 
 
+def _with_options(found: Found, options: Sequence[str]) -> Found:
+    """With options of the data set, as they were written."""
+    if not options:
+        return found
+    written = found.dataset
+    inner = written[1:-1] if written.startswith("{") else f"name: {written}"
+    added = ", ".join(option.replace("=", ": ", 1) for option in options)
+    return replace(found, dataset=f"{{{inner}, {added}}}")
+
+
 def _relative(data: str, folder: Path) -> str:
     return _scalar(os.path.relpath(Path(data).resolve(), folder.resolve()))
 
@@ -171,7 +230,7 @@ def _name_of(data: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).stem).strip("-.") or "study"
 
 
-def _table(data: str, target: str, folder: Path) -> Found:
+def _table(data: str, target: str, options: Mapping[str, Any], folder: Path) -> Found:
     """A table of texts, if a column holds some, or of numbers."""
     from workbench.datasets.rows import files, rows
 
@@ -181,13 +240,14 @@ def _table(data: str, target: str, folder: Path) -> Found:
         raise ValueError(unknown(f"column in {data} called", target, names))
     path, label = _relative(data, folder), _scalar(target)
     dataset, kind = f"{{name: table, path: {path}, target: {label}}}", "vector"
-    for column in (frame[name] for name in names if name != target):
+    out = (target, *(options.get("drop") or ()))
+    for column in (frame[name] for name in names if name not in out):
         texts = [word or "" for word in rows.words(column)]
         long = sum(map(len, texts)) > _LETTERS * len(texts)
         numeric = (~np.isnan(rows.numbers(column))).any()
         if long and not numeric and len(set(texts)) > _DISTINCT * len(texts):
-            options = f"text: {_scalar(str(column.name))}, label: {label}"
-            dataset, kind = f"{{name: text_table, path: {path}, {options}}}", "text"
+            named = f"text: {_scalar(str(column.name))}, label: {label}"
+            dataset, kind = f"{{name: text_table, path: {path}, {named}}}", "text"
             break
     values = rows.numbers(frame[target])
     regression = not np.isnan(values).any() and len(np.unique(values)) > _NUMBERS
@@ -227,14 +287,23 @@ def _count(written: str) -> int:
 
 
 def _test_samples(found: Found, folder: Path) -> int | None:
-    """The size of the test split; None where the data are not here, or ``check`` refuses them."""
+    """The size of the test split; None where the data must still be downloaded.
+
+    Raises:
+        ValueError: The data cannot be used, in the words of ``check``.
+    """
     written = parse_value(found.dataset)
     dataset = written if isinstance(written, dict) else {"name": written}
+    target = tasks.target_of({"name": "regression" if found.regression else "classification"})
     try:
         # Where the data are divided does not depend on the seeds.
-        sizes = datasets.sizes(located("dataset", dataset, folder), study_seed=0, seed=0)
-    except (ValueError, OSError):
+        sizes = datasets.sizes(
+            located("dataset", dataset, folder), target=target, study_seed=0, seed=0
+        )
+    except Absent:
         return None
+    except (ValueError, OSError) as error:
+        raise ValueError(_refusal(error)) from error
     return int(sizes["test"])
 
 
@@ -242,8 +311,8 @@ def _effect(tested: int | None) -> str:
     """The line of the smallest effect: at least one sample of the test split."""
     least, why = _EFFECT, "a smaller difference in accuracy does not matter"
     if tested and 1 / tested > least:
-        least = math.ceil(100 / tested) / 100
-        why += f"; one of {tested} test samples is {1 / tested:.3f}"
+        least = math.ceil(1000 / tested) / 1000
+        why += f"; it is one of {tested} test samples"
     return f"confirm: {{smallest_effect: {least:g}}}   # {why}"
 
 
