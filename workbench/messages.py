@@ -45,10 +45,10 @@ def nearest(written: object, valid: Iterable[object], cutoff: float = 0.6) -> st
     begun = [name for name in names if len(word) > 2 and name.startswith(word)]
     if len(begun) == 1:
         return names[begun[0]]
-    likeness = {name: difflib.SequenceMatcher(None, name, word).ratio() for name in names}
-    close = [name for name in names if likeness[name] >= cutoff]
-    # Of equally similar names the first.
-    best = max(close, key=lambda name: likeness[name], default=None)
+    close = difflib.get_close_matches(word, list(names), n=len(names) or 1, cutoff=cutoff)
+    likeness = {name: difflib.SequenceMatcher(None, name, word).ratio() for name in close}
+    # Of equally similar names the first; difflib takes the last of the alphabet.
+    best = max((name for name in names if name in likeness), key=likeness.__getitem__, default=None)
     return None if best is None else names[best]
 
 

@@ -69,7 +69,7 @@ def fails(input_shape, outputs):
     raise KeyError("width")
 
 
-class Late(nn.Linear):
+class Late(nn.Sequential):
     def forward(self, inputs):
         if self.training:
             raise ValueError("not now")
@@ -77,7 +77,7 @@ class Late(nn.Linear):
 
 
 def late(input_shape, outputs):
-    return nn.Sequential(nn.Linear(input_shape[0], 4), Late(4, 4), nn.Linear(4, outputs))
+    return Late(nn.Linear(input_shape[0], 4), nn.Linear(4, outputs))
 
 
 NUMBER = 3

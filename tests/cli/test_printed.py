@@ -291,7 +291,7 @@ def test_the_list_of_studies_has_a_row_for_each(paper: Paper, some: Studies) -> 
     assert paper.lines == [
         "study state trials done pruned failed parked best best trial of confirmed",
         "other unfinished 20 0 0 0 0 validation/accuracy",
-        "tiny unfinished 20 2 1 1 2 0.8000 sgd-all/000 validation/accuracy",
+        "tiny unfinished 20 2 1 1 1 0.8000 sgd-all/000 validation/accuracy",
     ]
 
 
@@ -299,7 +299,7 @@ def test_a_study_is_summed_up_in_one_row_and_its_trials_follow(paper: Paper, som
     printed.study(paper.console, browse.study(some.home, "tiny"))
     assert paper.lines[:3] == [
         "study state trials done pruned failed parked best best trial of confirmed",
-        "tiny unfinished 20 2 1 1 2 0.8000 sgd-all/000 validation/accuracy",
+        "tiny unfinished 20 2 1 1 1 0.8000 sgd-all/000 validation/accuracy",
         "trial role state validation/accuracy epochs seconds hyperparameters",
     ]
     assert paper.lines[3:] == [

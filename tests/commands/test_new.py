@@ -108,6 +108,8 @@ def bad_data(folder: Path, kind: str) -> list[str]:
         return ["my pictures", "--backbone", "small_cnn"]
     if kind == "missing number":
         write_table(folder / "data.csv", area=["NaN", *numbers[1:]], price=numbers)
+    elif kind == "missing target":
+        write_table(folder / "data.csv", area=numbers, price=["", *numbers[1:]])
     else:
         names = [f"o{n}" for n in range(60)]
         write_table(folder / "data.csv", area=numbers, owner=names, price=numbers)
@@ -120,7 +122,8 @@ def bad_data(folder: Path, kind: str) -> list[str]:
         ("empty folder", "it has no images", []),
         ("damaged image", "--option on_bad_input=skip", ["--option", "on_bad_input=skip"]),
         ("missing number", "--option on_bad_input=skip", ["--option", "on_bad_input=skip"]),
-        ("names", "--option drop=...", ["--option", "drop=[owner]"]),
+        ("missing target", "--option on_bad_input=skip", ["--option", "on_bad_input=skip"]),
+        ("names", '--option "drop=[...]"', ["--option", "drop=[owner]"]),
     ],
 )
 def test_data_that_check_refuses_are_refused_with_the_option_that_solves_it(
