@@ -104,7 +104,7 @@ def write_study(
     else:
         found = new_data.named_data(path, folder)
     found = new_data.with_options(found, options)
-    tested = new_data.test_samples(found, folder)
+    tested = new_data.count_test_samples(found, folder)
     kind = KINDS[found.kind]
     model = ask(
         backbone,

@@ -130,7 +130,7 @@ def table_of(data: str, target: str, options: Mapping[str, Any], folder: Path) -
     return Found(dataset=dataset, kind=kind, name=_name_of(data), regression=regression)
 
 
-def test_samples(found: Found, folder: Path) -> int | None:
+def count_test_samples(found: Found, folder: Path) -> int | None:
     """The size of the test split; None where the data must still be downloaded.
 
     Raises:
