@@ -172,6 +172,14 @@ def test_a_dictionary_that_no_file_can_hold_is_refused(
     assert not list(here.glob("*.yaml"))
 
 
+def test_a_misspelt_name_is_answered_with_the_key(here: Path) -> None:
+    misspelt = {"nam" if key == "name" else key: value for key, value in SETTINGS.items()}
+    with pytest.raises(ValueError, match=r"unknown key nam; did you mean name\?"):
+        wb.Study(misspelt)
+    with pytest.raises(ValueError, match="name: a study needs one"):
+        wb.Study({key: value for key, value in SETTINGS.items() if key != "name"})
+
+
 def test_a_home_that_does_not_exist_and_a_study_that_it_lacks_are_named(here: Path) -> None:
     with pytest.raises(NotADirectoryError, match="nowhere"):
         wb.Study(SETTINGS, home="nowhere")

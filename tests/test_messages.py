@@ -13,6 +13,10 @@ def test_the_nearest_name_ignores_case_and_is_none_when_nothing_is_close() -> No
     assert nearest(3, [1, 2]) is None
 
 
+def test_of_equally_near_names_the_first_is_suggested() -> None:
+    assert nearest("resnett", ["resnet18", "resnet50", "resnet152"]) == "resnet18"
+
+
 def test_what_other_tools_call_a_knob_is_known() -> None:
     assert nearest("lr", ["learning_rate", "lora"]) == "learning_rate"
     assert nearest("lr", ["momentum"]) is None
@@ -34,7 +38,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all() -> None:
     assert unknown("task", "regresion", ["regression"]) == (
         "There is no task regresion; did you mean regression?"
     )
-    assert unknown("task", "x", ["a", "b"]) == "There is no task x; there is a, b."
+    assert unknown("task", "x", ["a", "b"]) == "There is no task x; there are a, b."
 
 
 def test_an_option_that_an_entry_does_not_have_is_refused_unless_it_takes_any() -> None:

@@ -13,6 +13,7 @@ from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.check import check_file
 from workbench.commands.run import run_study
+from workbench.datasets import loading
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State
 from workbench.study.config import Changed, load
@@ -215,6 +216,34 @@ def test_check_names_an_option_that_ones_own_training_does_not_take(
     with pytest.raises(StudyFileError) as caught:
         check_file(options(tmp_path, (old, new)), [], tmp_path / "home")[0]
     assert expected in str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def test_a_data_set_that_differs_from_call_to_call_is_refused_by_check(tmp_path: Path) -> None:
+    code = FILES["data.py"].replace("default_rng(0)", "default_rng()")
+    (tmp_path / "data.py").write_text(code)
+    file = tmp_path / "own_data.yaml"
+    file.write_text(STUDIES["own_data"])
+    with pytest.raises(StudyFileError) as caught:
+        check_file(file, [], tmp_path / "home")
+    (problem,) = caught.value.problems
+    assert problem.key == "recipe.dataset" and "data.py:rings" in str(problem)
+    assert "the same numbers in every call" in str(problem)
+
+
+def test_data_of_ones_own_that_differ_from_process_to_process_are_refused_with_the_cause(
+    tmp_path: Path, stored: Path
+) -> None:
+    code = FILES["data.py"].replace("default_rng(0)", 'default_rng(int(os.environ["DRAW"]))')
+    (tmp_path / "data.py").write_text(f"import os\n{code}")
+    (tmp_path / "own_data.yaml").write_text(STUDIES["own_data"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DRAW", "0")
+        run(tmp_path, "own_data")
+        patch.setenv("DRAW", "1")
+        loading._pool.cache_clear()
+        loading._read.cache_clear()
+        with pytest.raises(Changed, match=r"samples of recipe\.dataset.*\n.*in every process"):
+            run(tmp_path, "own_data")
 
 
 def test_a_missing_file_of_ones_own_training_is_told_at_its_key(tmp_path: Path) -> None:

@@ -43,12 +43,13 @@ def nearest(written: object, valid: Iterable[object], cutoff: float = 0.6) -> st
         return names[_ALIASES[word]]
     # val stands for validation, unless another name begins with it too.
     begun = [name for name in names if len(word) > 2 and name.startswith(word)]
-    matches = (
-        begun
-        if len(begun) == 1
-        else difflib.get_close_matches(word, list(names), n=1, cutoff=cutoff)
-    )
-    return names[matches[0]] if matches else None
+    if len(begun) == 1:
+        return names[begun[0]]
+    close = difflib.get_close_matches(word, list(names), n=len(names) or 1, cutoff=cutoff)
+    likeness = {name: difflib.SequenceMatcher(None, name, word).ratio() for name in close}
+    # Of equally similar names the first; difflib takes the last of the alphabet.
+    best = max((name for name in names if name in likeness), key=likeness.__getitem__, default=None)
+    return None if best is None else names[best]
 
 
 def did_you_mean(
@@ -69,7 +70,8 @@ def listed(names: Iterable[object], most: int = 10) -> str:
 def unknown(kind: str, name: str, names: Iterable[object], more: str = "") -> str:
     """Why a name is refused: ``There is no optimizer adm; did you mean adam?``, or all names."""
     known = list(names)
-    hint = did_you_mean(name, known) or f"; there is {listed(known, 20)}{more}."
+    verb = "are" if len(known) > 1 else "is"
+    hint = did_you_mean(name, known) or f"; there {verb} {listed(known, 20)}{more}."
     return f"There is no {kind} {name}{hint}"
 
 

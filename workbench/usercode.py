@@ -233,12 +233,14 @@ def _forget_imports(before: set[str], folder: Path) -> list[Path]:
 
 
 @contextmanager
-def errors_of(reference: str, doing: str = "") -> Iterator[None]:
+def errors_of(reference: str, doing: str = "", *, alone: bool = True) -> Iterator[None]:
     """Name the file and the line in every error of a user's code.
 
     Args:
         reference: Whose code runs in the block.
         doing: In which situation, with a space in front; for the message.
+        alone: Whether nothing else runs in it; otherwise an error that did not pass through the
+            user's code is left as it is.
 
     Raises:
         UserCodeError: The code has raised an error.
@@ -248,11 +250,29 @@ def errors_of(reference: str, doing: str = "") -> Iterator[None]:
     except UserCodeError:
         raise
     except Exception as error:  # the user's code may raise anything
-        file, name = _parts(reference)
+        name = _parts(reference)[1]
+        passed, place = _place_of(error, reference)
+        if not (alone or passed):
+            raise
         raise UserCodeError(
-            f"{file}{_line_of(error, Path(file))}: {name} raised {type(error).__name__}{doing}: "
-            f"{error}"
+            f"{place}: {name} raised {type(error).__name__}{doing}: {error}"
         ) from error
+
+
+def _place_of(error: Exception, reference: str) -> tuple[bool, str]:
+    """The last line of a user's code in an error's traceback, and whether there is one.
+
+    Else the line where the code begins: a call with other arguments, or a network made of a
+    library's layers, fails in no line of the user's.
+    """
+    file, name = _parts(reference)
+    loaded = _LOADED.get(Path(file).resolve())
+    files = {file, *(loaded.imports if loaded else ())}
+    frames = [at for at in traceback.extract_tb(error.__traceback__) if at.filename in files]
+    if frames:
+        return True, f"{frames[-1].filename}:{frames[-1].lineno}"
+    code = getattr(getattr(loaded.module, name, None), "__code__", None) if loaded else None
+    return False, file if code is None else f"{file}:{code.co_firstlineno}"
 
 
 def _line_of(error: BaseException, path: Path) -> str:

@@ -254,7 +254,7 @@ def test_weights_that_are_not_there_are_refused(source: str, message: str) -> No
     ("arguments", "message"),
     [
         ({"name": "resnet81"}, r"no backbone resnet81; did you mean resnet18\?"),
-        ({"name": "?"}, r"no backbone \?; there is mlp, small_cnn, .* and \d+ more"),
+        ({"name": "?"}, r"no backbone \?; there are mlp, small_cnn, .* and \d+ more"),
         ({"name": "small_cnn", "depth": 3}, "no option depth; its options are width"),
         ({"name": "resnet18", "width": 3}, "no option width; its options are stages"),
         ({"name": "resnet18", "input_shape": (1, 8, 8)}, "these have 1; set dataset.channels: 3"),

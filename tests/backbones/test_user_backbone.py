@@ -69,6 +69,17 @@ def fails(input_shape, outputs):
     raise KeyError("width")
 
 
+class Late(nn.Sequential):
+    def forward(self, inputs):
+        if self.training:
+            raise ValueError("not now")
+        return super().forward(inputs)
+
+
+def late(input_shape, outputs):
+    return Late(nn.Linear(input_shape[0], 4), nn.Linear(4, outputs))
+
+
 NUMBER = 3
 """
 
@@ -122,7 +133,8 @@ def test_a_staged_model_is_taken_as_it_is(file: Path) -> None:
     [
         ("text", "returned str, not a torch.nn.Module or a Staged"),
         ("wrong_outputs", r"returns shape \[2, 3\] for a batch \[2, 6\]; .* \[2, 2\]"),
-        ("wrong_inputs", r"raised RuntimeError for a batch \[2, 6\]"),
+        ("wrong_inputs", r":49: wrong_inputs raised RuntimeError for a batch \[2, 6\]"),
+        ("late", r":60: late raised ValueError in training mode: not now"),
         ("fails", r":54: fails raised KeyError while building the model: 'width'"),
         ("NUMBER", "NUMBER is a int; a backbone must be a function"),
         ("absent", "has no absent"),

@@ -73,6 +73,7 @@ def outcome(
     *groups: GroupProgress,
     fresh: int = 0,
     signal: int | None = None,
+    parked: tuple[float, ...] = (),
     unsent: int = 0,
     damaged: int = 0,
     saved_seconds: float = 0.0,
@@ -82,6 +83,7 @@ def outcome(
         groups=groups,
         fresh=fresh,
         signal=signal,
+        parked=parked,
         seconds=61.4,
         unsent=unsent,
         damaged=damaged,
@@ -239,6 +241,19 @@ def test_an_outcome_that_was_stopped_names_no_report(paper: Paper, home: Path) -
     assert paper.lines[-1] == "tiny: stopped after 4 trials; rerun the same command to resume."
 
 
+@pytest.mark.parametrize(
+    ("parked", "words"),
+    [((629.0,), "1 parked at epoch 629"), ((3.0, 0.25), "2 parked at epochs 3 and 0.25")],
+)
+def test_an_outcome_that_was_stopped_counts_its_parked_trials_with_their_epochs(
+    paper: Paper, home: Path, parked: tuple[float, ...], words: str
+) -> None:
+    group = GroupProgress(name="sgd-0", target=3, running=len(parked))
+    printed.outcome(paper.console, outcome(group, signal=2, parked=parked))
+    assert f"sgd-0 0 0 0 {len(parked)}" in paper.lines
+    assert f"tiny: stopped after 0 trials, {words}; rerun" in paper.lines[-1]
+
+
 def test_an_outcome_without_a_value_leaves_its_place_empty(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(OPEN, fresh=1))
     assert "sgd-all 0 0 1" in paper.lines
@@ -274,17 +289,17 @@ def test_the_list_of_studies_has_a_row_for_each(paper: Paper, some: Studies) -> 
     some.study("other")
     printed.studies(paper.console, browse.studies(some.home))
     assert paper.lines == [
-        "study state trials done pruned failed best best trial of confirmed",
-        "other unfinished 20 0 0 0 validation/accuracy",
-        "tiny unfinished 20 2 1 1 0.8000 sgd-all/000 validation/accuracy",
+        "study state trials done pruned failed parked best best trial of confirmed",
+        "other unfinished 20 0 0 0 0 validation/accuracy",
+        "tiny unfinished 20 2 1 1 1 0.8000 sgd-all/000 validation/accuracy",
     ]
 
 
 def test_a_study_is_summed_up_in_one_row_and_its_trials_follow(paper: Paper, some: Studies) -> None:
     printed.study(paper.console, browse.study(some.home, "tiny"))
     assert paper.lines[:3] == [
-        "study state trials done pruned failed best best trial of confirmed",
-        "tiny unfinished 20 2 1 1 0.8000 sgd-all/000 validation/accuracy",
+        "study state trials done pruned failed parked best best trial of confirmed",
+        "tiny unfinished 20 2 1 1 1 0.8000 sgd-all/000 validation/accuracy",
         "trial role state validation/accuracy epochs seconds hyperparameters",
     ]
     assert paper.lines[3:] == [

@@ -193,7 +193,7 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
     with pytest.raises(Unknown) as caught:
         browse.study(busy.home, "tinny")
     assert str(caught.value) == "There is no study tinny; did you mean tiny?"
-    with pytest.raises(Unknown, match=r"There is no study zzz; there is other, tiny\."):
+    with pytest.raises(Unknown, match=r"There is no study zzz; there are other, tiny\."):
         browse.study(busy.home, "zzz")
     with pytest.raises(Unknown, match="There is no study tinny"):
         browse.trial(busy.home, "tinny", "sgd-0/000")
@@ -202,12 +202,13 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
     assert str(caught.value) == "There is no trial sdg-all/000; did you mean sgd-all/000?"
 
 
+@pytest.mark.parametrize(("written", "near"), [("sdg-all", "sgd-all"), ("sgd-al", "sgd-all")])
 def test_a_strategy_that_is_nearly_right_is_answered_with_the_nearest_strategy(
-    busy: Studies,
+    busy: Studies, written: str, near: str
 ) -> None:
     with pytest.raises(Unknown) as caught:
-        browse.trial(busy.home, "tiny", "sdg-all")
-    assert str(caught.value) == "There is no strategy sdg-all; did you mean sgd-all?"
+        browse.trial(busy.home, "tiny", written)
+    assert str(caught.value) == f"There is no strategy {written}; did you mean {near}?"
 
 
 @pytest.mark.parametrize("name", ["sgd-0/000", "confirmation/sgd-0/000"])

@@ -72,7 +72,8 @@ def test_pretrained_weights_are_named_with_the_backbone(folder: Path) -> None:
     options = ["--compare", "freeze_depth", "--trials", "3", "--name", "x"]
     for backbone, weights in (("resnet18", "imagenet"), ("google/vit-base", "hub")):
         file = folder / f"{weights}.yaml"
-        works("new", file, "--data", "digits", "--backbone", backbone, *options)
+        data = ("--data", "digits", "--option", "channels=3")
+        works("new", file, *data, "--backbone", backbone, *options)
         assert load(file).recipe["backbone"] == {"name": backbone, "weights": weights}
 
 
@@ -85,7 +86,7 @@ def test_a_target_of_what_is_no_table_is_refused(folder: Path, data: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("data", "effect"), [("my pictures", 0.13), ("wine", 0.03), ("digits", 0.01)]
+    ("data", "effect"), [("my pictures", 0.125), ("wine", 0.028), ("digits", 0.01)]
 )
 def test_the_smallest_effect_is_no_less_than_one_test_sample(
     folder: Path, data: str, effect: float
@@ -94,6 +95,66 @@ def test_the_smallest_effect_is_no_less_than_one_test_sample(
     options = ("--backbone", backbone, "--compare", "schedule", "--trials", "3", "--name", "x")
     works("new", "--data", data, *options)
     assert load(folder / "x.yaml").confirm.smallest_effect == effect
+
+
+def bad_data(folder: Path, kind: str) -> list[str]:
+    """Options that name data which ``check`` refuses."""
+    numbers = [float(n) for n in range(60)]
+    if kind == "empty folder":
+        (folder / "data").mkdir()
+        return ["data", "--backbone", "small_cnn"]
+    if kind == "damaged image":
+        (folder / "my pictures" / "cat" / "3.png").write_bytes(b"none")
+        return ["my pictures", "--backbone", "small_cnn"]
+    if kind == "missing number":
+        write_table(folder / "data.csv", area=["NaN", *numbers[1:]], price=numbers)
+    elif kind == "missing target":
+        write_table(folder / "data.csv", area=numbers, price=["", *numbers[1:]])
+    else:
+        names = [f"o{n}" for n in range(60)]
+        write_table(folder / "data.csv", area=numbers, owner=names, price=numbers)
+    return ["data.csv", "--target", "price", "--backbone", "mlp"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "solution"),
+    [
+        ("empty folder", "it has no images", []),
+        ("damaged image", "--option on_bad_input=skip", ["--option", "on_bad_input=skip"]),
+        ("missing number", "--option on_bad_input=skip", ["--option", "on_bad_input=skip"]),
+        ("missing target", "--option on_bad_input=skip", ["--option", "on_bad_input=skip"]),
+        ("names", '--option "drop=[...]"', ["--option", "drop=[owner]"]),
+    ],
+)
+def test_data_that_check_refuses_are_refused_with_the_option_that_solves_it(
+    folder: Path, home: Path, kind: str, message: str, solution: list[str]
+) -> None:
+    options = ("--compare", "schedule", "--trials", "3", "--name", "x")
+    given = ("new", "--data", *bad_data(folder, kind), *options)
+    code, _, errors = call(*given)
+    assert code == 2 and message in errors, errors
+    assert not list(folder.glob("*.yaml"))
+    if solution:
+        works(*given, *solution)
+        works("check", folder / "x.yaml", "--home", home)
+
+
+def test_a_model_that_check_refuses_is_refused_with_the_option_that_solves_it(
+    folder: Path,
+) -> None:
+    options = ("--backbone", "resnet18", "--compare", "schedule", "--trials", "3", "--name", "x")
+    code, _, errors = call("new", "mine.yaml", "--data", "digits", *options)
+    assert code == 2 and "mine.yaml: recipe.backbone: " in errors
+    assert "--option channels=3" in errors
+    assert not list(folder.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("data", ["my picturez", "reviewz.csv"])
+def test_a_mistyped_path_is_answered_with_the_nearest_one_beside_it(
+    folder: Path, data: str
+) -> None:
+    code, _, errors = call("new", "--data", data)
+    assert code == 2 and f"did you mean {data.replace('z', 's')}?" in errors
 
 
 def test_what_no_option_says_is_asked_until_it_is_understood(folder: Path) -> None:

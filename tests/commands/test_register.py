@@ -112,6 +112,7 @@ def test_without_a_confirmation_nothing_is_registered_unless_a_strategy_is_chose
     shutil.copytree(searched, home)
     told = works("register", "tiny", "--strategy", "sgd", "--name", "wines", "--home", home)
     assert "is version 1 of wines: models:/wines/1" in told
+    assert "no alias champion: --strategy chose it" in told
     client = MlflowClient(uri_of(home))
     assert client.get_registered_model("wines").aliases == {}, "no verdict supports a champion"
     card = client.get_model_version("wines", "1").description
@@ -123,6 +124,7 @@ def test_without_a_confirmation_nothing_is_registered_unless_a_strategy_is_chose
 def test_the_confirmed_leader_is_the_champion_and_answers_requests(confirmed: Path) -> None:
     told = works("register", "tiny", "--home", confirmed)
     assert works("register", "tiny", "--home", confirmed) == told, "no second version"
+    assert "no alias" not in told
     client = MlflowClient(uri_of(confirmed))
     version = client.get_model_version_by_alias("tiny", "champion")
     run = client.get_run(version.run_id)

@@ -74,6 +74,10 @@ BROKEN: dict[str, tuple[str, list[tuple[int | None, str, str | None]]]] = {
         ],
     ),
     "an unknown block": (changed(JOINT, ("tune:", "tuen:")), [(5, "tuen", "tune")]),
+    "a misspelt block that is required": (
+        changed(BALANCED, ("search:", "serach:")),
+        [(9, "serach", "search")],
+    ),
     "a knob outside of every block": (
         changed(JOINT, ("name: x", "name: x\nepochs: 3")),
         [(2, "epochs", "recipe.epochs")],
@@ -523,6 +527,13 @@ def test_a_path_in_place_of_a_data_set_is_answered_with_its_reader(
     assert (problem.key, problem.nearest) == ("recipe.dataset.name", None)
     assert "{name: image_folder, path: FOLDER}" in problem.expected
     assert "{name: table, path: FILE, target: COLUMN}" in problem.expected
+
+
+def test_an_optimizer_of_ones_own_is_answered_with_what_takes_one(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, changed(BALANCED, ("[sgd, adam]", "[sgd, 'mine.py:Lion']")))
+    assert (problem.key, problem.nearest) == ("compare.optimizer.1", None)
+    assert "trial: FILE.py:NAME" in problem.expected
+    assert "engine/optimizers.py" in problem.expected
 
 
 def test_several_values_in_the_recipe_are_sent_to_compare_or_tune(tmp_path: Path) -> None:

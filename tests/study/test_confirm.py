@@ -26,6 +26,7 @@ from tests.support.studies import Searched
 from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import browse, outcomes, report
+from workbench.commands.check import check_file
 from workbench.commands.confirm import confirm_study
 from workbench.commands.confirmation_progress import (
     ConfirmationProgress,
@@ -496,6 +497,8 @@ def test_a_study_is_known_by_its_name_with_the_overrides_of_its_search(
     assert records(home, Role.SELECTION, "named")["sgd/000/000"][0].plan.epochs == 1
     again = run(Path("named"), home)
     assert (again.study, again.fresh) == ("named", 0), "with the overrides that it had"
+    (checked,) = check_file(Path("named"), [], home)
+    assert checked.study.epochs == 1 and not checked.refused
     study.rename(study.with_name("gone.yaml"))
     with pytest.raises(Unknown, match=f"was run from {study}, which is not there"):
         confirmed("named", home)
@@ -635,6 +638,7 @@ def test_a_tiny_copy_goes_through_a_confirmation_too(write_study: Write, home: P
     outcome = smoke_study(write_study(TWO, SHORT, FEW, CONFIRMED), [], home, InlineWorkers(), told)
     assert outcome.exit_code == outcomes.DONE
     assert "tiny selection" in told.notes
+    assert not any(told.notes.values()), "they would be on the tiny copy"
     assert {spec.strategy for spec, _ in records(home, Role.SELECTION).values()} == {"sgd", "adamw"}
     # The best of the two and the default, or nothing where the best is the default.
     assert {spec.number for spec, _ in records(home, Role.CONFIRMATION).values()} <= {0, 1}

@@ -148,7 +148,11 @@ def test_a_phases_knob_is_idle_where_the_phases_optimizer_does_not_have_it(
 
 def test_a_study_that_weights_come_from_is_named(home: Path) -> None:
     path = Path(__file__).parents[2] / "studies" / "digits.yaml"
-    assert "digits_pretrain.yaml: this study runs first" in notes(path, home)
+    study = Study(load(path), home, pending=True)
+    assert "digits_pretrain.yaml: this study runs first" in description.notes(study)
+    # ``run`` shows its notes after that study has run.
+    study.inputs.pending = False
+    assert "digits_pretrain.yaml: this study ran first" in description.notes(study)
 
 
 def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anything_runs(

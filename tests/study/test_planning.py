@@ -315,6 +315,13 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
             "file, or --set confirm.smallest_effect=0.01)",
         ),
         (
+            ("confirm.smallest_effect=null", "objective.metric=validation/loss"),
+            "--set confirm.smallest_effect=null: confirm.smallest_effect: found nothing, expected "
+            "the smallest difference in loss that matters to you, in its units: it decides "
+            "what is good enough and which lead matters, so it is fixed beforehand (a line in the "
+            "file, or --set confirm.smallest_effect=...)",
+        ),
+        (
             ("objective.metric=train/accuracy",),
             "--set objective.metric=train/accuracy: objective.metric: found 'train/accuracy', "
             "expected a metric of the validation part; the training part does not measure "

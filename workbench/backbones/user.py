@@ -54,7 +54,10 @@ def build(*, reference: str, input_shape: tuple[int, ...], outputs: int, **optio
     structure = json.dumps([options, cuts], sort_keys=True, default=str)
     key = (usercode.sha256_of(reference), reference, input_shape, outputs, structure)
     try:
-        return discover(made, example, head=_head(made), cuts=cuts, key=key)
+        with usercode.errors_of(reference, " in training mode", alone=False):
+            return discover(made, example, head=_head(made), cuts=cuts, key=key)
+    except usercode.UserCodeError:
+        raise
     except ValueError as error:
         raise ValueError(f"{reference}: {error}") from error
 

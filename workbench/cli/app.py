@@ -76,6 +76,14 @@ def new(
     target: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Of a table: the column to predict.")
     ] = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="KEY=VALUE",
+            help="An option of the data set: --option on_bad_input=skip.",
+        ),
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="The model to fine-tune.")] = None,
     compare: Annotated[
         str | None, typer.Option(help="What to compare: optimizer, freeze_depth or schedule.")
@@ -92,6 +100,7 @@ def new(
             terminal.answer,
             data=data,
             target=target,
+            options=options or (),
             backbone=backbone,
             compare=compare,
             trials=trials,
@@ -102,7 +111,9 @@ def new(
 
 @app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="STUDY...", help="Study files, or studies' names.")
+    ],
     overrides: Set = None,
     home: Home = HERE,
     as_json: Json = False,

@@ -273,6 +273,8 @@ def register(
     with terminal.errors(also=(saved_model.Unusable,)):
         done = register(home.absolute(), study, name=name, strategy=strategy)
     typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
+    if done.no_champion:
+        typer.echo(f"no alias champion: {done.no_champion}")
 
 
 @results.command()

@@ -129,9 +129,10 @@ def _find(records: _StudyRecords, name: str) -> tuple[TrialDirectory, TrialSpec]
             return several[0]
     names = [name_of(spec) for _, spec in loose or pairs]
     # Part of a trial's name, such as a strategy or a role, is answered with the trials below it.
-    below = [known for known in names if known.startswith(name)]
+    below = [known for known in names if known.startswith(name if "/" in name else f"{name}/")]
     if below:
-        raise Unknown(f"There is no trial {name}; there is {listed(below)}.")
+        verb = "are" if len(below) > 1 else "is"
+        raise Unknown(f"There is no trial {name}; there {verb} {listed(below)}.")
     if "/" not in name and pairs:
         raise Unknown(unknown("strategy", name, dict.fromkeys(spec.strategy for _, spec in pairs)))
     raise Unknown(unknown("trial", name, names))

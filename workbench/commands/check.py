@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
+from workbench.commands import home_studies
 from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.commands.refusals import refusals
 from workbench.study import description
@@ -53,9 +54,18 @@ class CheckedStudy:
 def check_file(file: Path, overrides: Sequence[str], home: Path) -> list[CheckedStudy]:
     """What each study of a file will do, and how far it is: one, or with ``across`` several.
 
+    Args:
+        file: The study file; or the name of a study that was run in this home: then its file is
+            read, with the overrides that it had.
+        overrides: ``key.path=value`` each.
+        home: Directory that contains ``mlruns/``.
+
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
+        Unknown: There is no such file and no such study.
     """
+    file, before = home_studies.file_or_study(file, home)
+    overrides = [*before, *overrides]
     # Pending: what a study lacks, such as a download, is a note and not an error.
     studies = [Study(config, home, pending=True) for config in load_all(file, overrides)]
     for study in studies:

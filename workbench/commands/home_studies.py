@@ -17,6 +17,7 @@ from workbench.commands.confirmation_progress import ConfirmationProgress
 from workbench.commands.summaries import VerdictSummary
 from workbench.messages import listed, unknown
 from workbench.record import Addition, Objective
+from workbench.study.config.document import nearest_file
 from workbench.study.weights import STUDY_SUFFIXES
 
 
@@ -148,6 +149,25 @@ def source_of(study: str, home: Path) -> tuple[Path, list[str]]:
             "path of its file instead of its name."
         )
     return file, described.overrides
+
+
+def file_or_study(written: Path, home: Path) -> tuple[Path, list[str]]:
+    """A study file as it is; of a study's name its file, with the overrides that it was run with.
+
+    Raises:
+        Unknown: It is neither; or as for ``source_of``.
+    """
+    name = str(written)
+    # What can only be a file is answered by its reader, with the nearest file.
+    if written.is_file() or name.endswith(STUDY_SUFFIXES) or len(written.parts) > 1:
+        return written, []
+    try:
+        studies_of(home, name)
+    except Unknown as error:
+        near = nearest_file(written)
+        hint = f"; did you mean {near}?" if near else "."
+        raise Unknown(f"{name}: no such file{hint} {error}") from None
+    return source_of(name, home)
 
 
 def additions(home: Path, name: str) -> list[Addition]:

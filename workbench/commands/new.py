@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-
-from workbench import backbones, datasets
+from workbench import backbones
 from workbench.backbones import BACKBONES
-from workbench.datasets import DATASETS
+from workbench.commands import new_data
+from workbench.commands.new_data import Found, scalar
 from workbench.messages import listed, unknown
 from workbench.record import FILE_NAME
-from workbench.study.config.document import parse_value
-from workbench.study.paths import located
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.config.document import StudyFileError
+from workbench.study.study import Study
 
 T = TypeVar("T")
-# A column of more texts than this share, of this mean length, holds texts and no categories.
-_DISTINCT, _LETTERS, _NUMBERS = 0.5, 20, 20
 _EFFECT = 0.01  # accuracy
 
 
@@ -59,23 +56,6 @@ COMPARED = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """The data of a study.
-
-    Attributes:
-        dataset: As it stands in the study file.
-        kind: Of ``KINDS``.
-        name: What a study of these data may be called.
-        regression: Whether numbers are predicted.
-    """
-
-    dataset: str
-    kind: str
-    name: str
-    regression: bool = False
-
-
 class Ask(Protocol):
     """Answers a question by what was given, or asks the user."""
 
@@ -92,32 +72,39 @@ def write_study(
     *,
     data: str | None = None,
     target: str | None = None,
+    options: Sequence[str] = (),
     backbone: str | None = None,
     compare: str | None = None,
     trials: str | None = None,
     name: str | None = None,
 ) -> Path:
-    """Write a study file from answers, those that are None are asked.
+    """Write a study file that passes ``check``, from answers; those that are None are asked.
+
+    ``options`` are those of the data set, ``key=value`` each, which are never asked.
 
     Raises:
-        ValueError: An answer is not valid, or the file exists.
+        ValueError: An answer is not valid, the file exists, or ``check`` would refuse it.
     """
     # Before anything is asked.
+    extra = new_data.options_of(options)
     if file is not None and (file.exists() or not file.parent.is_dir()):
         why = "exists already, and is left as it is" if file.exists() else "is in no folder"
         raise ValueError(f"{file} {why}.")
     folder = Path() if file is None else file.parent
-    path, columns = ask(
-        data, "Data (a folder of images, a table, or the name of a data set)", None, _data
-    )
+    question = "Data (a folder of images, a table, or the name of a data set)"
+    path, columns = ask(data, question, None, new_data.listed_data)
     if columns:
         question = f"Column to predict ({listed(columns, 20)})"
-        found = ask(target, question, None, lambda column: _table(path, column, folder))
+        found = ask(
+            target, question, None, lambda column: new_data.table_of(path, column, extra, folder)
+        )
     elif target is not None:
         own = "its folders are the classes" if Path(path).is_dir() else "it has its own target"
         raise ValueError(f"--target {target} names a column of a table; {path} is none: {own}.")
     else:
-        found = _found(path, folder)
+        found = new_data.named_data(path, folder)
+    found = new_data.with_options(found, options)
+    tested = new_data.count_test_samples(found, folder)
     kind = KINDS[found.kind]
     model = ask(
         backbone,
@@ -129,11 +116,11 @@ def write_study(
     count = ask(trials, "Trials of each strategy", "12", _count)
     called = ask(name, "Name of the study", found.name if file is None else file.stem, _named)
     file = file or Path(f"{called}.yaml")
-    tested = None if found.regression else _test_samples(found, folder)
     text = text_of(
         found, name=called, backbone=model, compare=compared, trials=count, tested=tested
     )
     try:
+        _check(text, file)
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:
@@ -141,57 +128,21 @@ def write_study(
     return file
 
 
-def _data(data: str) -> tuple[str, list[str]]:
-    """Data that there are, and the columns of a table."""
-    path, entry = Path(data), DATASETS.get(data)
-    if path.is_file():
-        from workbench.datasets.rows import files
+def _check(text: str, file: Path) -> None:
+    """Refuse a text that ``workbench check`` refuses.
 
-        return data, [str(column) for column in files.read(path).frame.columns]
-    if not path.is_dir() and (entry is None or entry.required):
-        known = [name for name, each in DATASETS.items() if not each.required]
-        raise ValueError(unknown("file, folder or data set", data, known))
-    return data, []
-
-
-def _found(data: str, folder: Path) -> Found:
-    """A folder of images, or a data set by its name."""
-    if Path(data).is_dir():
-        dataset = f"{{name: image_folder, path: {_relative(data, folder)}, image_size: 64}}"
-        return Found(dataset=dataset, kind="image", name=_name_of(data))
-    entry = DATASETS[data]
-    return Found(dataset=data, kind=entry.kind, name=data, regression=entry.targets == ("numbers",))
-
-
-def _relative(data: str, folder: Path) -> str:
-    return _scalar(os.path.relpath(Path(data).resolve(), folder.resolve()))
-
-
-def _name_of(data: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).stem).strip("-.") or "study"
-
-
-def _table(data: str, target: str, folder: Path) -> Found:
-    """A table of texts, if a column holds some, or of numbers."""
-    from workbench.datasets.rows import files, rows
-
-    frame = files.read(data).frame
-    names = [str(column) for column in frame.columns]
-    if target not in names:
-        raise ValueError(unknown(f"column in {data} called", target, names))
-    path, label = _relative(data, folder), _scalar(target)
-    dataset, kind = f"{{name: table, path: {path}, target: {label}}}", "vector"
-    for column in (frame[name] for name in names if name != target):
-        texts = [word or "" for word in rows.words(column)]
-        long = sum(map(len, texts)) > _LETTERS * len(texts)
-        numeric = (~np.isnan(rows.numbers(column))).any()
-        if long and not numeric and len(set(texts)) > _DISTINCT * len(texts):
-            options = f"text: {_scalar(str(column.name))}, label: {label}"
-            dataset, kind = f"{{name: text_table, path: {path}, {options}}}", "text"
-            break
-    values = rows.numbers(frame[target])
-    regression = not np.isnan(values).any() and len(np.unique(values)) > _NUMBERS
-    return Found(dataset=dataset, kind=kind, name=_name_of(data), regression=regression)
+    Raises:
+        ValueError: It does.
+        OSError: The folder of the file cannot be written to.
+    """
+    # In the same folder: paths in the text are relative to it.
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, suffix=".yaml", encoding="utf-8") as new:
+        new.write(text)
+        new.flush()
+        try:
+            check(Study(load(Path(new.name)), file.parent, pending=True), local=False)
+        except StudyFileError as error:
+            raise ValueError(new_data.refusal(error.called(new.name, str(file)))) from None
 
 
 def backbone_of(name: str, kind: str) -> str:
@@ -205,7 +156,7 @@ def backbone_of(name: str, kind: str) -> str:
     if entry is None or entry.input not in (kind, "any"):
         raise ValueError(unknown(f"backbone for {kind} data called", name, fits))
     weights = "imagenet" if name in BACKBONES and entry.weights else next(iter(entry.weights), None)
-    return f"{{name: {_scalar(name)}, weights: {weights}}}" if weights else _scalar(name)
+    return f"{{name: {scalar(name)}, weights: {weights}}}" if weights else scalar(name)
 
 
 def _compared(name: str) -> str:
@@ -226,24 +177,12 @@ def _count(written: str) -> int:
     return int(written)
 
 
-def _test_samples(found: Found, folder: Path) -> int | None:
-    """The size of the test split; None where the data are not here, or ``check`` refuses them."""
-    written = parse_value(found.dataset)
-    dataset = written if isinstance(written, dict) else {"name": written}
-    try:
-        # Where the data are divided does not depend on the seeds.
-        sizes = datasets.sizes(located("dataset", dataset, folder), study_seed=0, seed=0)
-    except (ValueError, OSError):
-        return None
-    return int(sizes["test"])
-
-
 def _effect(tested: int | None) -> str:
     """The line of the smallest effect: at least one sample of the test split."""
     least, why = _EFFECT, "a smaller difference in accuracy does not matter"
     if tested and 1 / tested > least:
-        least = math.ceil(100 / tested) / 100
-        why += f"; one of {tested} test samples is {1 / tested:.3f}"
+        least = math.ceil(1000 / tested) / 1000
+        why += f"; it is one of {tested} test samples"
     return f"confirm: {{smallest_effect: {least:g}}}   # {why}"
 
 
@@ -277,7 +216,7 @@ def text_of(
     )
     lines = [
         f"# Which {compare.replace('_', ' ')} is best on {found.name}?",
-        f"name: {_scalar(name)}",
+        f"name: {scalar(name)}",
         "recipe:                 # held fixed",
         f"  dataset: {found.dataset}",
         f"  backbone: {backbone}",
@@ -292,9 +231,3 @@ def text_of(
         effect,
     ]
     return "\n".join(lines) + "\n"
-
-
-def _scalar(text: str) -> str:
-    """A text as YAML."""
-    plain = re.fullmatch(r"[A-Za-z0-9._/][\w./+-]*", text) and parse_value(text) == text
-    return text if plain else json.dumps(text, ensure_ascii=False)

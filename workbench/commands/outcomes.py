@@ -76,6 +76,7 @@ class Outcome:
         agreed: Whether it was.
         fresh: Trials that ended while the command ran.
         signal: What stopped it, or None.
+        parked: Epochs done of each trial that was stopped and will be continued.
         unsent: Records that MLflow did not take.
         reasons: Why trials failed, each reason once with the number of trials.
         saved_seconds: Training time that stored outputs of frozen stages have saved the study.
@@ -93,6 +94,7 @@ class Outcome:
     agreed: bool = True
     fresh: int = 0
     signal: int | None = None
+    parked: tuple[float, ...] = ()
     seconds: float = 0.0
     unsent: int = 0
     reasons: tuple[str, ...] = ()
@@ -181,6 +183,7 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
     return Outcome(
         study=study.name,
         reasons=reasons_of(records, *roles),
+        parked=_parked(records, *roles),
         saved_seconds=sum(
             result.saved_seconds for at, _ in records if (result := at.result()) is not None
         ),
@@ -189,6 +192,17 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
         verdict=None if study.config.added else home_studies.verdict_of(study.directory, progress),
         report=report_of(study.home, study.name, records),
     )
+
+
+def _parked(records: Records, *roles: Role) -> tuple[float, ...]:
+    """Epochs done of each trial of some roles that has not ended."""
+    found = []
+    for at, spec in records:
+        result = at.result()
+        if spec.role in roles and (result is None or not result.state.ended):
+            history = at.history()
+            found.append(history[-1].epochs_done if history else 0.0)
+    return tuple(found)
 
 
 def reasons_of(records: Records, *roles: Role) -> tuple[str, ...]:

@@ -28,12 +28,14 @@ class Registered:
         name: Of the registered model.
         version: Its number.
         uri: For ``mlflow.pyfunc.load_model``.
+        no_champion: Why it has no alias; empty for the champion.
     """
 
     model: str
     name: str
     version: str
     uri: str
+    no_champion: str = ""
 
 
 def register(
@@ -90,7 +92,14 @@ def register(
         hint = f"send it with: workbench sync {study}"
         raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error
     place = f"@{CHAMPION}" if champion else f"/{version}"
-    return Registered(model=model, name=name, version=version, uri=f"models:/{name}{place}")
+    why = "--strategy chose it" if strategy else f"the verdict is {facts.verdict.heading}"
+    return Registered(
+        model=model,
+        name=name,
+        version=version,
+        uri=f"models:/{name}{place}",
+        no_champion="" if champion else why,
+    )
 
 
 def _leader(home: Path, study: str, facts: StudyFacts) -> TrialDetails:

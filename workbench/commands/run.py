@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.commands import home_studies, parent_run, session
-from workbench.commands.home_studies import Unknown
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Shown, Watcher, readable
@@ -60,7 +59,7 @@ def run_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     with session.open_session(home, workers, watcher) as at:
-        file, before = _file_of(file, at.home)
+        file, before = home_studies.file_or_study(file, at.home)
         configs = load_all(file, [*before, *overrides])
         if len(configs) > 1:
             # An error in the last study should not wait for the trials of the others.
@@ -74,19 +73,6 @@ def run_study(
             lambda config: search(at, config, wait=wait, retry_failed=retry_failed),
             shown,
         )
-
-
-def _file_of(written: Path, home: Path) -> tuple[Path, list[str]]:
-    """The file of a study and, where its name is written, the overrides that it was run with."""
-    name = str(written)
-    if not written.is_file():
-        # Of a name that is none, the reader of the file says which file is near.
-        try:
-            home_studies.studies_of(home, name)
-        except Unknown:
-            return written, []
-        return home_studies.source_of(name, home)
-    return written, []
 
 
 def search(

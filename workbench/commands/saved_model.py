@@ -197,7 +197,9 @@ def load_folder(folder: Path) -> SavedModel:
             )
         description = saved_weights.read_description(folder / DESCRIPTION)
         weights: Mapping[str, Tensor] = saved_weights.read_checked(
-            folder / WEIGHTS, folder / DESCRIPTION
+            folder / WEIGHTS,
+            folder / DESCRIPTION,
+            remedy="Without one, export the model again.",
         )
     role = "" if description.role == Role.SEARCH else f"{description.role}/"
     name = f"{description.study}/{role}{description.trial}"

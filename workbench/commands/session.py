@@ -83,6 +83,7 @@ class Session:
         watcher: Shows progress.
         stop: Listens to signals.
         read: Loads a study file; also those of studies whose weights are needed.
+        advises: Whether notes on a study are shown.
     """
 
     home: Path
@@ -90,6 +91,7 @@ class Session:
     watcher: Watcher
     stop: Stop
     read: Callable[[Path], StudyConfig]
+    advises: bool = True
 
     def drive(
         self,
@@ -123,7 +125,8 @@ class Session:
             Broken: Every trial fails in the same way before its first epoch.
             DiskError, StoreError: A record or a store cannot be written.
         """
-        self.watcher.begin(title, [*notes, *parent_run.places(study)])
+        shown = [*notes, *parent_run.places(study)] if self.advises else []
+        self.watcher.begin(title, shown)
         missing = sum(s.target - s.ended for s in source.progress())
         self.workers.prepare(missing, study.config.resources)
         try:

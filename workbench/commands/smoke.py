@@ -41,7 +41,9 @@ def smoke_study(
     Through the confirmation too, where the study file says what one would be for, and the copy has
     anything to compare.
     """
-    with session.open_session(home, workers, watcher, read=tiny) as at:
+    with session.open_session(home, workers, watcher, read=tiny) as opened:
+        # The notes would be on the tiny copy and its throwaway home.
+        at = replace(opened, advises=False)
         configs = [tiny(file, overrides, config.cell) for config in load_all(file, overrides)]
         return session.for_each(configs, lambda config: _smoke(at, config), shown)
 

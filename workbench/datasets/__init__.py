@@ -13,7 +13,14 @@ from workbench.datasets.catalogue import (
     common_options,
     entry_of,
 )
-from workbench.datasets.loading import load, load_test, paths_of, sizes, stored_shape
+from workbench.datasets.loading import (
+    load,
+    load_test,
+    paths_of,
+    require_repeatable,
+    sizes,
+    stored_shape,
+)
 from workbench.datasets.samples import TARGETS, Data, Part, Samples
 from workbench.datasets.splits.seal import Sealed, must_be_open
 
@@ -33,6 +40,7 @@ __all__ = [
     "load_test",
     "must_be_open",
     "paths_of",
+    "require_repeatable",
     "sizes",
     "stored_shape",
 ]

@@ -119,6 +119,24 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
     }
 
 
+def require_repeatable(dataset: Knobs, *, target: str = "class") -> None:
+    """Call a user's own function once more, and compare what it returns.
+
+    Raises:
+        ValueError: The samples differ; or as for ``load``.
+    """
+    key = _key(dataset)
+    first = _pool(key, target).digest
+    _read.cache_clear()
+    again = _pool.__wrapped__(key, target).digest
+    if first != again:
+        raise ValueError(
+            f"{dataset['name']} returned other samples when it was called again. It must return "
+            "the same numbers in every call: give its random generator a fixed seed, as in "
+            "np.random.default_rng(0)."
+        )
+
+
 def _digest_of(numbers: Tensor) -> str:
     return hashlib.sha256(numbers.sort().values.numpy().astype("<i8").tobytes()).hexdigest()
 

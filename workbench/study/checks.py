@@ -116,7 +116,7 @@ class _StudyChecks:
         backbone, own = knobs["backbone"], knobs.get("trial") or {}
         strategy, method = f"strategy {proposal.strategy.name}", _method_in(knobs)
         checks = [
-            _Check("dataset", knobs["dataset"]["name"], lambda: self._inputs.sizes(knobs)),
+            _Check("dataset", knobs["dataset"]["name"], lambda: self._data(knobs)),
             _Check("backbone.weights", backbone.get("weights"), lambda: self._weights(backbone)),
             _Check(
                 *("backbone", backbone["name"], lambda: self._inputs.outline(knobs)),
@@ -165,6 +165,10 @@ class _StudyChecks:
                 return None
             return error
         return None
+
+    def _data(self, knobs: Knobs) -> None:
+        self._inputs.sizes(knobs)
+        self._inputs.require_repeatable(knobs)
 
     def _weights(self, backbone: Knobs) -> None:
         if source := backbone.get("weights"):
@@ -216,7 +220,8 @@ class _StudyChecks:
     ) -> list[Problem]:
         """Two levels of freeze depth may be two words for the same depth."""
         word = strategy.levels.get("freeze_depth")
-        if word is None:
+        # Nothing is known of the depths of a backbone that must still be downloaded.
+        if word is None or not self._inputs.outline(strategy.knobs).stages:
             return []
         depth = strategy.plan.phases[-1].freeze_depth
         # Strategies that differ in another factor too may well freeze the same stages.

@@ -141,7 +141,10 @@ def notes(study: Study) -> list[str]:
         *(f"not here yet: {sentence}" for sentence in study.inputs.absent),
         *_data_notes(study),
         *lint.of_settings(study.config, plans),
-        *(f"{source}: this study runs first" for source in study.studies_needed),
+        *(
+            f"{source}: this study {'runs' if study.inputs.pending else 'ran'} first"
+            for source in study.studies_needed
+        ),
     ]
 
 

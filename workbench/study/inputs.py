@@ -75,6 +75,21 @@ class Inputs:
             self.lacks(absent)
             return {}
 
+    def require_repeatable(self, knobs: Knobs) -> None:
+        """Refuse a data set of the user's own that differs from call to call.
+
+        Raises:
+            ValueError: It does.
+        """
+        dataset = self.located("dataset", knobs["dataset"])
+        target = tasks.target_of(self._task(knobs))
+        if usercode.is_reference(dataset["name"]):
+
+            def check() -> None:
+                datasets.require_repeatable(dataset, target=target)
+
+            self._once(check, [None], "repeatable", dataset, target)
+
     def digest(self, plan: Plan) -> str:
         """Hash of the data set that a plan is made for."""
         return str(self._sizes_of(plan.dataset, plan.task)["digest"])

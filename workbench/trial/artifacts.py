@@ -148,8 +148,8 @@ def as_planned(data: Data, spec: TrialSpec) -> Data:
     """
     if data.digest != spec.data_digest:
         raise ValueError(
-            f"The data set has changed since the study was planned: its hash is {data.digest}, but "
-            f"the specification says {spec.data_digest}."
+            "The data set has changed since the study was planned: its SHA-256 is "
+            f"{data.digest[:12]}, but the specification says {spec.data_digest[:12]}."
         )
     return data
 

@@ -197,11 +197,20 @@ def read_weights(directory: TrialDirectory) -> dict[str, Tensor] | None:
     """
     if not directory.weights.exists() or not directory.weights_description.exists():
         return None
-    return read_checked(directory.weights, directory.weights_description)
+    remedy = (
+        "Without one, before a confirmation has begun: delete the folder of the trial and rerun "
+        "the study, which trains it again with the same settings."
+    )
+    return read_checked(directory.weights, directory.weights_description, remedy=remedy)
 
 
-def read_checked(weights: Path, description: Path) -> dict[str, Tensor]:
+def read_checked(weights: Path, description: Path, *, remedy: str) -> dict[str, Tensor]:
     """Weights by name, after a check of their SHA-256 against their description.
+
+    Args:
+        weights: The file.
+        description: Of the weights.
+        remedy: What to do without a copy of a damaged file, as a sentence.
 
     Raises:
         ValueError: The file does not match it.
@@ -212,8 +221,8 @@ def read_checked(weights: Path, description: Path) -> dict[str, Tensor]:
     expected = json.loads(description.read_text())["sha256"]
     if (digest := hashlib.sha256(content).hexdigest()) != expected:
         raise ValueError(
-            f"{weights} is damaged: its SHA-256 is {digest}, but {description.name} says "
-            f"{expected}."
+            f"{weights} is damaged: its SHA-256 is {digest[:12]}, but {description.name} says "
+            f"{expected[:12]}. Restore the file from a copy. {remedy}"
         )
     found: dict[str, Tensor] = load(content)
     return found

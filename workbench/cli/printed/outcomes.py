@@ -33,10 +33,11 @@ def outcome(
         _warnings(console, outcome)
         print_line(console, _searched(outcome, smoke))
         return
-    columns = ("done", "pruned", "failed", "best")
+    parked = ("parked",) if outcome.signal is not None else ()
+    columns = ("done", "pruned", "failed", *parked, "best")
     table = table_of("strategy", *columns, right=columns)
     for group in outcome.groups:
-        counts = (group.complete, group.pruned, group.failed)
+        counts = [group.complete, group.pruned, group.failed, *([group.running] if parked else [])]
         table.add_row(escape(group.name), *map(str, counts), number(group.best))
     console.print(table)
     print_line(console, _searched(outcome, smoke))
@@ -56,7 +57,8 @@ def _searched(outcome: Outcome, smoke: bool) -> str:
     name, ended = outcome.study, _ended(outcome.groups)
     trials, fresh = counted(ended, "trial"), counted(outcome.fresh, "trial")
     if outcome.signal is not None:
-        return f"{name}: stopped after {trials}; rerun the same command to resume."
+        parked = _parked(outcome)
+        return f"{name}: stopped after {trials}{parked}; rerun the same command to resume."
     if smoke:
         return f"{name}: the tiny copy finished in {duration(outcome.seconds)}; nothing was kept."
     if not outcome.finished:
@@ -97,8 +99,8 @@ def _confirmed(outcome: Outcome) -> str:
     if outcome.signal is not None:
         target = sum(group.target for group in arms or outcome.selection)
         return (
-            f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs; rerun"
-            " the same command to resume."
+            f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs"
+            f"{_parked(outcome)}; rerun the same command to resume."
         )
     if not outcome.agreed:
         if outcome.offer is not None and outcome.offer.fresh:
@@ -121,6 +123,16 @@ def _confirmed(outcome: Outcome) -> str:
         f"{name}: {runs}{now} in {duration(outcome.seconds)};"
         f" {counted(len(arms), 'configuration')} tested on {seeds} seeds each."
     )
+
+
+def _parked(outcome: Outcome) -> str:
+    """Such as ``, 2 parked at epochs 3 and 5``; empty where no trial was running."""
+    if not outcome.parked:
+        return ""
+    epochs = " and ".join(f"{done:g}" for done in outcome.parked)
+    # Of many the epochs would only be a list of numbers.
+    at = f" at epoch{'s' if len(outcome.parked) > 1 else ''} {epochs}"
+    return f", {len(outcome.parked)} parked" + (at if len(outcome.parked) <= 3 else "")
 
 
 def _ended(groups: Sequence[GroupProgress]) -> int:

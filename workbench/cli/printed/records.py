@@ -27,7 +27,8 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
     if not rows:
         console.print("No study yet: workbench run studies/NAME.yaml starts one.", highlight=False)
         return
-    numbers = ("trials", "done", "pruned", "failed", "best")
+    parked = any(row.parked for row in rows)
+    numbers = ("trials", "done", "pruned", "failed", *(["parked"] if parked else []), "best")
     columns = ["study", "state", *numbers, "best trial", "of", "confirmed"]
     if any(row.verdict or row.added for row in rows):
         columns.append("verdict (best mean)")
@@ -37,6 +38,7 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
             escape(row.name),
             row.state,
             *map(str, (row.trials, row.complete, row.pruned, row.failed)),
+            *([str(row.parked)] if parked else []),
             number(row.best),
             escape(row.best_trial or ""),
             row.metric,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workbench import tasks
 from workbench.driver import Resources
+from workbench.messages import nearest
 from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
@@ -134,6 +135,9 @@ class _Reader:
         # An unknown key may be a misspelt block, without which the others seem to contradict.
         if broken.issubset(BLOCKS):
             consistency.check(config, without=broken)
+        # What a misspelt block seems to lack is in it.
+        meant = {nearest(key, BLOCKS) for key in content if key not in BLOCKS} - content.keys()
+        self._document.forget(meant)
         self._document.finish()
         return config
 

@@ -6,7 +6,7 @@ The only reader of YAML. ``config`` reads its content, and notes every problem i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,14 +126,19 @@ def _broken(error: yaml.YAMLError) -> Words:
     return Words(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])
 
 
+def nearest_file(path: Path) -> str | None:
+    """The study file that may have been meant."""
+    folders = (path.parent, path.parent / "studies")
+    files = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
+    same = next((str(file) for file in files if path.name in (file.name, file.stem)), None)
+    return same or nearest(path, files)
+
+
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
     """Why a study file cannot be read, and which one may have been meant."""
     if not isinstance(error, FileNotFoundError):
         return str(getattr(error, "strerror", None) or "not a text in UTF-8")
-    folders = (path.parent, path.parent / "studies")
-    files = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
-    same = next((str(file) for file in files if path.name in (file.name, file.stem)), None)
-    near = same or nearest(path, files)
+    near = nearest_file(path)
     return f"no such file; did you mean {near}?" if near else "no such file"
 
 
@@ -200,6 +205,10 @@ class Document:
             if line is not None:
                 return line if line.startswith("--") else f"{self.path}:{line}"
         return str(self.path)
+
+    def forget(self, blocks: Collection[str | None]) -> None:
+        """Forget what was noted of blocks."""
+        self.problems = [p for p in self.problems if p.key.partition(".")[0] not in blocks]
 
     def finish(self) -> None:
         """Raise what was found so far, if anything was."""

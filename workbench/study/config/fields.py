@@ -89,13 +89,13 @@ def entry_of(
         catalogue: The names.
         known: Tells whether a name that is not listed is known all the same.
         own: Whether a user's own code may take the place of an entry.
-        path: What is expected where a path was written in place of a name.
+        path: What is expected where a path, or code in a file, was written in place of a name.
     """
     names = list(catalogue)
 
     def check(value: object) -> object:
         if value not in names and not (isinstance(value, str) and known(value)):
-            if path and isinstance(value, str) and re.search(r"/|\.\w+$", value):
+            if path and isinstance(value, str) and re.search(r"/|\.\w+(:\w+)?$", value):
                 raise mismatch(path)
             near = nearest(value, names)
             raise mismatch(

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from workbench import record
-from workbench.messages import listed
+from workbench.messages import listed, nearest
 from workbench.record.files import replacing
-from workbench.study.config import document, load_all
+from workbench.study.config import BLOCKS, document, load_all
 from workbench.study.config.document import StudyFileError
 
 _WRITTEN = "# Written by workbench.Study."
@@ -38,6 +38,11 @@ def write(
         ValueError: The content has no valid name, or a value that no file can hold.
     """
     name = content.get("name")
+    if "name" not in content:
+        strange = [key for key in content if key not in BLOCKS]
+        if near := nearest("name", strange):
+            raise ValueError(f"unknown key {near}; did you mean name?")
+        raise ValueError("name: a study needs one; use letters, digits, dots, _ and -.")
     if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
         raise ValueError(
             f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."

@@ -44,6 +44,11 @@ _DATA = (
     "path: FILE, target: COLUMN}"
 )
 
+_OWN_OPTIMIZER = (
+    "the name of an optimizer. Use one of your own in a training of your own, trial: FILE.py:NAME, "
+    "or add it to workbench/engine/optimizers.py (see docs/user_code.md)"
+)
+
 
 class DatasetKnobs(Named):
     """``dataset``."""
@@ -120,7 +125,7 @@ class PhaseKnobs(Block):
         "Stages that are frozen, counted from the input: a number, the name of the last frozen "
         "stage, or `all`. With `unfreeze` the default is `all`.",
     )
-    optimizer: Annotated[str, entry_of(OPTIMIZERS)] | None = knob(
+    optimizer: Annotated[str, entry_of(OPTIMIZERS, path=_OWN_OPTIMIZER)] | None = knob(
         "adamw", "Optimizer; its own knobs are in the table of optimizers."
     )
     learning_rate: float | None = knob(None, "Learning rate; by default the optimizer's.", gt=0)

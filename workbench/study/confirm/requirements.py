@@ -6,6 +6,7 @@ from workbench.study import space
 from workbench.study.config.document import Location, Problem, Words
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
+from workbench.tasks import TASKS
 
 _EFFECT: Location = ("confirm", "smallest_effect")
 
@@ -16,10 +17,14 @@ def find(study: Study) -> list[Problem]:
     document, metric = config.document, config.objective.metric
     found = []
     if config.confirm.smallest_effect is None:
+        measure = metric.partition("/")[2]
+        # Of another metric nobody knows the size beforehand.
+        share = any(measure in task.shares for task in TASKS.values())
+        value = "0.01" if share else "..."
         expected = (
-            f"the smallest difference in {metric.partition('/')[2]} that matters to you, in its "
+            f"the smallest difference in {measure} that matters to you, in its "
             "units: it decides what is good enough and which lead matters, so it is fixed "
-            "beforehand (a line in the file, or --set confirm.smallest_effect=0.01)"
+            f"beforehand (a line in the file, or --set confirm.smallest_effect={value})"
         )
         found.append(document.problem(_EFFECT, None, expected))
     if not metric.startswith("validation/"):

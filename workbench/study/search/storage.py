@@ -13,6 +13,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
+from workbench import usercode
 from workbench.record import Damaged
 from workbench.study.config.changes import Changed, differences
 from workbench.study.fingerprint import source_of
@@ -130,11 +131,13 @@ def refuse_changes(
             that it concerns.
     """
     changes: dict[str, list[str]] = {}
-    coded = False
+    coded = sampled = False
     for group in study.groups:
         before, now = stored[group.name], definitions[group.name]
         found = [] if before is None else differences(before, now)
         coded |= any("code." in change for change in found)
+        own = usercode.is_reference(group.plan.dataset["name"])
+        sampled |= own and any(change.startswith("data:") for change in found)
         for line in dict.fromkeys(_by_keys(found, now, group)):
             changes.setdefault(line, []).append(group.name)
     if changes:
@@ -146,6 +149,11 @@ def refuse_changes(
             advice += (
                 " Corrected code is accepted with --retry-failed where no trial of these has a "
                 "result of the old code: results of both could not be compared."
+            )
+        if sampled:
+            advice += (
+                " A data set of your own must return the same samples in every call and in every "
+                "process, so a random generator in it needs a fixed seed."
             )
         raise Changed.in_lines(
             f"{study.file}: the study {study.name} has trials that were made with other settings",
