@@ -75,6 +75,8 @@ def outcome(
     signal: int | None = None,
     unsent: int = 0,
     damaged: int = 0,
+    resumed: int = 0,
+    restarted: int = 0,
     saved_seconds: float = 0.0,
 ) -> Outcome:
     return Outcome(
@@ -85,6 +87,8 @@ def outcome(
         seconds=61.4,
         unsent=unsent,
         damaged=damaged,
+        resumed=resumed,
+        restarted=restarted,
         saved_seconds=saved_seconds,
     )
 
@@ -94,10 +98,23 @@ OPEN = GroupProgress(name="sgd-all", target=3, failed=1)
 NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
-def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
-    printed.outcome(paper.console, outcome(DONE, damaged=1))
-    told = "1 damaged checkpoint set aside (*.corrupt); those trials resumed from an earlier one"
-    assert told in paper.lines
+@pytest.mark.parametrize(
+    ("damaged", "resumed", "restarted", "then"),
+    [
+        (1, 1, 0, "1 trial resumed from an earlier one"),
+        (2, 0, 1, "1 trial started again from epoch 1"),
+        (4, 2, 1, "2 trials resumed from an earlier one, 1 trial started again from epoch 1"),
+    ],
+)
+def test_damaged_checkpoints_are_told_at_the_end(
+    paper: Paper, damaged: int, resumed: int, restarted: int, then: str
+) -> None:
+    printed.outcome(
+        paper.console, outcome(DONE, damaged=damaged, resumed=resumed, restarted=restarted)
+    )
+    (line,) = [line for line in paper.lines if "damaged" in line]
+    assert line.startswith(f"{damaged} damaged checkpoint")
+    assert line.endswith(f"set aside (*.corrupt); {then}")
 
 
 def test_quiet_leaves_warnings_and_how_it_ended(paper: Paper) -> None:

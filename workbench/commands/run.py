@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.commands import home_studies, parent_run, session
 from workbench.commands.home_studies import Unknown
-from workbench.commands.outcomes import Outcome, outcome_of
+from workbench.commands.outcomes import Outcome, damaged_checkpoints, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Shown, Watcher, readable
 from workbench.driver import Workers
@@ -125,12 +125,13 @@ def search(
         preregistration.refuse_more_trials(study)
         with readable(study):
             source = stack.enter_context(closing(Search(study, retry_failed=retry_failed)))
+        damaged = damaged_checkpoints(study.directory)
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
         unsent = None if trains else parent_run.settled(study, Role.SEARCH)
         if unsent is not None:
             session.watcher.end()
-            outcome = outcome_of(study, Role.SEARCH)
+            outcome = outcome_of(study, Role.SEARCH, damaged=damaged)
             return replace(outcome, groups=tuple(begun), unsent=unsent)
 
         def keep_best(page: ParentRun) -> None:
@@ -148,7 +149,7 @@ def search(
         )
     fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
     return replace(
-        outcome_of(study, Role.SEARCH),
+        outcome_of(study, Role.SEARCH, damaged=damaged),
         groups=driven.groups,
         fresh=fresh,
         signal=driven.signal,

@@ -185,6 +185,8 @@ class Result:
             report it.
         damaged_checkpoints: Number of checkpoints that did not match their hash; the trial
             continued from the one before, or started again.
+        restarted: Whether the last attempt found no checkpoint but damaged ones, and trained from
+            the first epoch on.
         retried: Of a failed search trial that was retried after a correction: the number of the
             trial that replaces it. The failed one no longer counts.
     """
@@ -208,6 +210,7 @@ class Result:
     provenance: Mapping[str, str] = field(default_factory=dict)
     peak_memory: int | None = None
     damaged_checkpoints: int = 0
+    restarted: bool = False
     retried: int | None = None
 
 

@@ -141,7 +141,10 @@ def _warnings(console: Console, outcome: Outcome) -> None:
         print_line(console, f"failed: {reason}", "red")
     if outcome.damaged:
         found = f"{counted(outcome.damaged, 'damaged checkpoint')} set aside (*.corrupt)"
-        print_line(console, f"{found}; those trials resumed from an earlier one", "yellow")
+        resumed = f"{counted(outcome.resumed, 'trial')} resumed from an earlier one"
+        restarted = f"{counted(outcome.restarted, 'trial')} started again from epoch 1"
+        then = [*([resumed] if outcome.resumed else []), *([restarted] if outcome.restarted else [])]
+        print_line(console, f"{found}; {', '.join(then)}", "yellow")
     if outcome.unsent:
         unsent = f"{counted(outcome.unsent, 'record')} not sent to MLflow"
         command = f"workbench sync {outcome.study}"
