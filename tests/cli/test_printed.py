@@ -545,6 +545,9 @@ def test_only_a_finished_confirmation_says_a_verdict(paper: Paper) -> None:
     )
     printed.confirmed(paper.console, replace(confirmed(ARM), verdict=given))
     assert paper.lines[-2:] == ["WINNER sgd is best.", NEXT_REPORT]
+    open_ = replace(given, heading="INCONCLUSIVE", needed="About 20 seeds are needed.")
+    printed.confirmed(paper.console, replace(confirmed(ARM), verdict=open_))
+    assert paper.lines[-2:] == ["needed: About 20 seeds are needed.", NEXT_REPORT]
     # A second look that was stopped: the first one's verdict stands, and is not news.
     stopped = replace(confirmed(replace(ARM, complete=2), signal=2), verdict=given)
     printed.confirmed(paper.console, stopped)

@@ -76,8 +76,8 @@ def test_the_best_and_the_confirmed_models_are_logged_once_each_in_mlflow(confir
     client = MlflowClient(uri_of(confirmed))
     models = client.search_logged_models([client.get_experiment_by_name("tiny").experiment_id])
     assert sorted((model.tags["workbench.role"], model.name) for model in models) == [
-        ("confirmation", "adamw"),
-        ("confirmation", "sgd"),
+        ("confirmation", "confirmation-adamw"),
+        ("confirmation", "confirmation-sgd"),
         ("search", "adamw"),
         ("search", "sgd"),
     ]

@@ -609,12 +609,13 @@ def test_a_damaged_storage_of_the_search_is_named_with_what_to_do(
     assert "Traceback" not in errors
 
 
-def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
+def test_on_a_terminal_the_command_asks_until_it_understands_and_no_is_the_answer_to_silence(
     story: Story, tmp_path: Path
 ) -> None:
     home = copied(story.untested, tmp_path / "home")
-    answered = ask("confirm", story.file, "--home", home, "--inline", answer="\n")
-    assert "Continue? [y/N]" in answered[1]
+    answered = ask("confirm", story.file, "--home", home, "--inline", answer="maybe\n\n")
+    assert "models on the test split now? This can be done once. [y/N]" in answered[1]
+    assert "Answer y or n, not 'maybe'." in answered[1]
     assert answered[0] == outcomes.RESUMABLE
     assert not (record.study_directory(home, "tiny") / "confirmation").exists()
 

@@ -332,9 +332,7 @@ class _Confirmation:
         signal: int | None = None,
     ) -> Outcome:
         return replace(
-            outcome_of(
-                self._study, Role.SELECTION, Role.CONFIRMATION, damaged=self._damaged
-            ),
+            outcome_of(self._study, Role.SELECTION, Role.CONFIRMATION, damaged=self._damaged),
             selection=tuple(selecting.progress()),
             groups=tuple(testing.progress()) if testing is not None and agreed else (),
             offer=offer,

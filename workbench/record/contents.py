@@ -130,6 +130,11 @@ class TrialSpec:
         return f"{self.group}/{self.number:03d}"
 
     @property
+    def full_name(self) -> str:
+        """Its name within the study: only the search's trials go by the name alone."""
+        return self.name if self.role is Role.SEARCH else f"{self.role}/{self.name}"
+
+    @property
     def key(self) -> str:
         """Identity among all trials of one store: ``digits/search/adamw-2/007``."""
         return f"{self.study}/{self.role}/{self.name}"
