@@ -301,7 +301,7 @@ def test_the_saved_model_of_each_arm_has_its_confusion_matrix_in_mlflow(story: S
         uri = (run.info.artifact_uri or "").removeprefix("file://")
         if run.data.tags.get("workbench.role") == "confirmation" and uri:
             drawn |= {run.info.run_name.split()[0] for _ in Path(uri).glob("confusion_matrix.png")}
-    assert drawn == {f"{arm['name']}/000" for arm in story.selection["arms"]}
+    assert drawn == {f"confirmation/{arm['name']}/000" for arm in story.selection["arms"]}
 
 
 def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:

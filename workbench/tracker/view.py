@@ -21,8 +21,9 @@ _FOLDED = ("train", "test", "Model metrics", "trial", "parameters", "study")
 _FOLDED_BEST = ("best", "best/train", "best/validation")
 _MOST_KNOBS = 6
 _NAME = "attributes.`Run Name`"
-# In pixels: wide enough for ``confirmation/adamw-2/007 lr=3.1e-4``.
-_NAME_WIDTH = 280
+_STRATEGY, _ROLE = "tags.`workbench.strategy`", "tags.`workbench.role`"
+# In pixels: for ``confirmation/adamw-2/007 lr=3.1e-4``, and for the names of the columns.
+_WIDTHS = {_NAME: 270, _STRATEGY: 150, _ROLE: 130}
 
 
 def tags_of(study: StoredStudy) -> dict[str, str]:
@@ -33,8 +34,8 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
     everywhere = {valid_name(entry.knob) for entry in study.tune if not entry.when}
     charted = [knob for knob in knobs if knob in study.factors or knob in everywhere]
     columns = [
-        "tags.`workbench.strategy`",
-        "tags.`workbench.role`",
+        _STRATEGY,
+        _ROLE,
         "metrics.`objective`",
         *(f"params.`{knob}`" for knob in knobs),
         "attributes.`Duration`",
@@ -46,7 +47,7 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
         "selectedColumns": columns,
         # Else tags come last, out of sight. The first two are always shown.
         "columnOrder": [_NAME, "runDateAndNestInfo", *columns],
-        "columnWidths": {_NAME: _NAME_WIDTH},
+        "columnWidths": _WIDTHS,
         # The best first, instead of parents whose trials are hidden below them.
         "orderByKey": "metrics.`objective`",
         "orderByAsc": study.objective.direction == "minimize",
