@@ -341,7 +341,8 @@ def test_a_resumed_trial_is_shown_where_it_trains_and_what_it_repeats_is_decided
     directory.write_spec(spec)
     for epoch in epochs:
         directory.append(epoch)
-    shown, decided = [], []
+    shown: list[float] = []
+    decided: list[int] = []
 
     class Source(ListSource):
         def report(self, spec: TrialSpec, result: EpochResult) -> Decision:

@@ -169,7 +169,7 @@ def _next(console: Console, outcome: Outcome) -> None:
 
 
 def report(console: Console, written: Written, *, quiet: bool = False) -> None:
-    """The verdict of a finished confirmation, and the report's path."""
+    """The verdict of a finished confirmation, the report's path, and that of its article."""
     if written.verdict and not quiet:
         print_line(console, written.verdict)
         _needed(console, written.needed)
@@ -177,3 +177,5 @@ def report(console: Console, written: Written, *, quiet: bool = False) -> None:
         print_line(console, f"note: {note}", "yellow")
     for page in written.pages[-1:] if quiet else written.pages:
         print_line(console, f"report: {page}")
+    if not quiet:
+        print_line(console, f"for a paper: {written.page.with_name('example.tex')}")
