@@ -61,6 +61,10 @@ def report_of(home: Path) -> dict[str, object]:
     assert code in (outcomes.DONE, outcomes.UNUSABLE), output + errors
     found = json.loads((home / "reports" / "tiny" / "report.json").read_text())
     assert isinstance(found, dict)
+    # The terminal and the verdict that ``confirm`` prints say what would be enough, as the page.
+    needed = found["needed"] or ""
+    assert (f"needed: {needed}" in output) == bool(needed)
+    assert json.loads((directory_of(home) / "verdict.json").read_text())["needed"] == needed
     return found
 
 
