@@ -652,7 +652,7 @@ def test_a_command_that_cannot_begin_says_why_and_ends_as_a_bad_study(
     words = ("--set", "confirm.seeds=9")
     code, _, errors = call("confirm", file, "--home", story.home, "--inline", *words)
     assert code == outcomes.BAD_STUDY
-    assert "seeds: was 7 entries, is 9" in errors
+    assert "seeds: was 7 seeds, is 9" in errors
 
 
 def test_a_tiny_copy_goes_through_a_confirmation_too(write_study: Write, home: Path) -> None:
