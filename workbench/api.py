@@ -55,8 +55,7 @@ class Plan(Printed):
         return [study.as_json() for study in self.studies]
 
     def _print(self, console: Console) -> None:
-        for study in self.studies:
-            printed.plan(console, study)
+        printed.plans(console, self.studies)
 
 
 class Study(Printed):

@@ -76,6 +76,8 @@ def outcome(
     parked: tuple[float, ...] = (),
     unsent: int = 0,
     damaged: int = 0,
+    resumed: int = 0,
+    restarted: int = 0,
     saved_seconds: float = 0.0,
 ) -> Outcome:
     return Outcome(
@@ -87,6 +89,8 @@ def outcome(
         seconds=61.4,
         unsent=unsent,
         damaged=damaged,
+        resumed=resumed,
+        restarted=restarted,
         saved_seconds=saved_seconds,
     )
 
@@ -96,10 +100,23 @@ OPEN = GroupProgress(name="sgd-all", target=3, failed=1)
 NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
-def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
-    printed.outcome(paper.console, outcome(DONE, damaged=1))
-    told = "1 damaged checkpoint set aside (*.corrupt); those trials resumed from an earlier one"
-    assert told in paper.lines
+@pytest.mark.parametrize(
+    ("damaged", "resumed", "restarted", "then"),
+    [
+        (1, 1, 0, "1 trial resumed from an earlier one"),
+        (2, 0, 1, "1 trial started again from epoch 1"),
+        (4, 2, 1, "2 trials resumed from an earlier one, 1 trial started again from epoch 1"),
+    ],
+)
+def test_damaged_checkpoints_are_told_at_the_end(
+    paper: Paper, damaged: int, resumed: int, restarted: int, then: str
+) -> None:
+    printed.outcome(
+        paper.console, outcome(DONE, damaged=damaged, resumed=resumed, restarted=restarted)
+    )
+    (line,) = [line for line in paper.lines if "damaged" in line]
+    assert line.startswith(f"{damaged} damaged checkpoint")
+    assert line.endswith(f"set aside (*.corrupt); {then}")
 
 
 def test_quiet_leaves_warnings_and_how_it_ended(paper: Paper) -> None:
@@ -187,10 +204,25 @@ def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: 
     found = statistics.detectable_effect(12)
     printed.plan(paper.console, check_file(tiny, [], home)[0])
     size = numbers.setting(found)
-    (line,) = [
-        line for line in paper.lines if line.startswith(f"12 seeds show a difference of {size}")
+    (at,) = [n for n, line in enumerate(paper.lines) if line.startswith("12 seeds find")]
+    assert f"a difference of {size} times its spread (SD) between seeds" in paper.lines[at]
+    assert "one rival" in paper.lines[at + 1]
+
+
+def test_a_plan_shows_every_backbone_that_is_compared_by_its_level(
+    paper: Paper, tiny: Path, home: Path
+) -> None:
+    levels = "{narrow: {name: mlp, hidden: [4]}, wide: {name: mlp, hidden: [16]}}"
+    overrides = ["recipe={dataset: {name: wine}, epochs: 3}", f"compare.backbone={levels}"]
+    printed.plan(paper.console, check_file(tiny, overrides, home)[0])
+    start = paper.lines.index("backbone narrow: mlp, weights: none (from scratch)")
+    assert paper.lines[start + 1 :] == [
+        "hidden1 56 parameters frozen from depth 1",
+        "head 15 parameters never frozen",
+        "backbone wide: mlp, weights: none (from scratch)",
+        "hidden1 224 parameters frozen from depth 1",
+        "head 51 parameters never frozen",
     ]
-    assert line.endswith("with 80 % power against one rival, lower against all of them")
 
 
 def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
@@ -419,10 +451,11 @@ def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
         "default its default learning_rate=0.01 momentum=0.9",
         "compared each with the best, on 10 seeds; at least 7 are needed",
         "power 80 % for a difference of about 0.0085 to 0.0263 against one rival, lower against "
-        "all of them; whether a difference of exactly the smallest effect (0.02) is found cannot "
-        "be estimated from so few seeds (estimated from the few validation seeds of the selection: "
-        "SD of paired differences 0.0101, pooled over all pairs of chosen configurations, with its "
-        "90 % interval)",
+        "all of them",
+        "whether a difference of exactly the smallest effect (0.02) is found cannot be estimated "
+        "from so few seeds",
+        "estimated from the few validation seeds of the selection: SD of paired differences "
+        "0.0101, pooled over all pairs of chosen configurations, with its 90 % interval",
         "matters a difference of 0.02 in test/accuracy",
         "runs 30, each tested once on 40 samples; about 6.7 min, 2 at a time (estimated from the "
         "runs of the selection)",
@@ -436,11 +469,11 @@ def test_an_offer_does_not_promise_seconds(paper: Paper, offer: Offer) -> None:
 
 def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
     printed.offer(paper.console, replace(offer, smallest_effect=0.005))
-    assert "smallest effect (0.005) may be missed (estimated" in paper.text
+    assert "smallest effect (0.005) may be missed\nestimated" in paper.text
     printed.offer(paper.console, replace(offer, smallest_effect=0.03))
-    assert "smallest effect (0.03) is found (estimated" in paper.text
+    assert "smallest effect (0.03) is found\nestimated" in paper.text
     printed.offer(paper.console, replace(offer, sd=0.7, reach=(1.0, 1.0)))
-    assert "power 80 % for no difference that the metric can have (estimated" in paper.text
+    assert "power 80 % for no difference that the metric can have\nestimated" in paper.text
     printed.offer(paper.console, replace(offer, sd=None, reach=None, seconds=None, pairs=1))
     assert (
         "power unknown: no two strategies completed on the same two seeds of the selection"
@@ -543,6 +576,9 @@ def test_only_a_finished_confirmation_says_a_verdict(paper: Paper) -> None:
     )
     printed.confirmed(paper.console, replace(confirmed(ARM), verdict=given))
     assert paper.lines[-2:] == ["WINNER sgd is best.", NEXT_REPORT]
+    open_ = replace(given, heading="INCONCLUSIVE", needed="About 20 seeds are needed.")
+    printed.confirmed(paper.console, replace(confirmed(ARM), verdict=open_))
+    assert paper.lines[-2:] == ["needed: About 20 seeds are needed.", NEXT_REPORT]
     # A second look that was stopped: the first one's verdict stands, and is not news.
     stopped = replace(confirmed(replace(ARM, complete=2), signal=2), verdict=given)
     printed.confirmed(paper.console, stopped)

@@ -159,3 +159,14 @@ def test_the_time_left_of_a_first_trial_is_told_from_its_epochs() -> None:
         said.append(pace.left(groups, running))
     # The first report includes the start of the worker. 27 epochs of 30 s are left.
     assert said == ["", "", "about 14 min left", "about 14 min left"]
+
+
+def test_the_time_left_of_a_trial_that_repeats_epochs_is_told_from_where_it_trains() -> None:
+    clock = iter((0.0, 100.0, 130.0))
+    pace = Pace(lambda: next(clock))
+    groups = [GroupProgress(name="a", target=3, running=1)]
+    for epoch in (9, 1, 2):
+        running = [RunningTrial(name="a/000", epoch=epoch, epochs=10)]
+        pace.see(groups, running)
+    # 28 epochs of 30 s are left.
+    assert pace.left(groups, running) == "about 14 min left"

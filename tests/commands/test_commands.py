@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 
 from tests.support.commands import call
 from tests.support.mlflow_home import STUDY, everything, result, runs_of, write
+from tests.support.studies import Studies, ended
 from tests.support.tiny import Unseen
 from workbench import downloads, record, report
 from workbench.commands import browse, outcomes
@@ -27,9 +28,10 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.workers import InlineWorkers
-from workbench.record import file_cache
-from workbench.study.config import Changed
+from workbench.record import State, file_cache
+from workbench.study.config import Changed, load
 from workbench.study.config.document import StudyFileError
+from workbench.study.study import Study
 from workbench.tracker import Tracker
 
 Write = Callable[..., Path]
@@ -47,6 +49,24 @@ CONFIRMED = (
 
 def outcome_of(*groups: GroupProgress, signal: int | None = None) -> Outcome:
     return Outcome(study="s", groups=groups, fresh=0, signal=signal, seconds=0.0)
+
+
+def test_damaged_checkpoints_of_an_earlier_command_are_not_told_again(
+    write_study: Write, home: Path
+) -> None:
+    studies, study = Studies(home, write_study), Study(load(write_study()), home)
+    studies.study("tiny")
+    one = studies.trial("tiny", 0, 0, ended(State.PARKED))
+    two = studies.trial("tiny", 1, 0, replace(ended(State.PARKED), restarted=True))
+    (one.path / "checkpoint.pt.corrupt").write_bytes(b"of an earlier command")
+    before = outcomes.damaged_checkpoints(study.directory)
+    for directory in (one, two):
+        (directory.path / "checkpoint.pt").write_bytes(b"half")
+        directory.load_checkpoint()
+    found = outcomes.outcome_of(study, damaged=before)
+    assert (found.damaged, found.resumed, found.restarted) == (2, 1, 1)
+    later = outcomes.damaged_checkpoints(study.directory)
+    assert outcomes.outcome_of(study, damaged=later).damaged == 0
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,33 @@ def test_a_resumed_trial_is_shown_at_its_last_recorded_epoch(tmp_path: Path) -> 
     assert [trial.epoch for trial in seen] == [2]
 
 
+def test_a_resumed_trial_is_shown_where_it_trains_and_what_it_repeats_is_decided_once(
+    tmp_path: Path,
+) -> None:
+    spec = replace(a_spec(7), attempt=2)
+    epochs = [EpochResult(epoch=n, phase="main", metrics={"x": 0.1}, timestamp=1) for n in (1, 2)]
+    directory = record.directory_of(tmp_path, spec)
+    directory.write_spec(spec)
+    for epoch in epochs:
+        directory.append(epoch)
+    shown: list[float] = []
+    decided: list[int] = []
+
+    class Source(ListSource):
+        def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+            decided.append(result.epoch)
+            return Decision.PRUNE
+
+    def repeat(driver: Driver, directory: TrialDirectory) -> None:
+        assert driver.report(directory, epochs[0]) is Decision.CONTINUE
+        shown.extend(trial.epoch for trial in driver.running)
+        assert driver.report(directory, epochs[1]) is Decision.PRUNE
+        driver.finish(directory, Result(state=State.PRUNED, attempt=2))
+
+    drive(tmp_path, Source(0, adopted=[spec]), Script(repeat))
+    assert (shown, decided) == ([1], [2])
+
+
 @pytest.mark.parametrize(
     ("attempt", "state", "again", "told"),
     [

@@ -111,8 +111,14 @@ def test_one_data_set_under_two_names_is_refused_before_anything_runs(
     )
 
 
-def test_check_says_how_many_studies_a_file_stands_for_and_what_they_support(
+def test_check_says_once_what_studies_share_how_many_they_are_and_what_they_support(
     file: Path, home: Path
 ) -> None:
     output = works("check", file, "--home", home)
     assert "tables: 4 studies, 80 trials; one verdict over 2 data sets; a claim needs 6" in output
+    fields = [line.split()[0] for line in output.splitlines() if line[2] != " "]
+    _, second, third, fourth = (n for n, field in enumerate(fields) if field.startswith("tables@"))
+    assert "strategies" in fields[:second]
+    # Another seed; another data set and the model for it.
+    assert fields[second + 1 : third] == ["sampler"]
+    assert fields[third + 1 : fourth] == ["data", "backbone", "note"]

@@ -301,7 +301,7 @@ def test_the_saved_model_of_each_arm_has_its_confusion_matrix_in_mlflow(story: S
         uri = (run.info.artifact_uri or "").removeprefix("file://")
         if run.data.tags.get("workbench.role") == "confirmation" and uri:
             drawn |= {run.info.run_name.split()[0] for _ in Path(uri).glob("confusion_matrix.png")}
-    assert drawn == {f"{arm['name']}/000" for arm in story.selection["arms"]}
+    assert drawn == {f"confirmation/{arm['name']}/000" for arm in story.selection["arms"]}
 
 
 def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
@@ -597,7 +597,7 @@ def test_a_damaged_storage_of_the_search_is_named_with_what_to_do(
     assert "Traceback" not in errors
 
 
-def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
+def test_on_a_terminal_the_command_asks_until_it_understands_and_no_is_the_answer_to_silence(
     story: Story, tmp_path: Path
 ) -> None:
     home = copied(story.untested, tmp_path / "home")
@@ -607,13 +607,15 @@ def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
     process = Forked(processes.command_at, os.ttyname(end), *words)
     shown = b""
 
-    def asked() -> bool:
+    def said(text: bytes) -> bool:
         nonlocal shown
         with suppress(BlockingIOError):
             shown += os.read(terminal, 4096)
-        return b"Continue? [y/N]" in shown
+        return text in shown
 
-    wait_for(asked, process)
+    wait_for(lambda: said(b"on the test split now? This can be done once. [y/N]"), process)
+    os.write(terminal, b"maybe\n")
+    wait_for(lambda: said(b"Answer y or n, not 'maybe'."), process)
     os.write(terminal, b"\n")
     assert process.wait() == outcomes.RESUMABLE
     os.close(terminal)
@@ -630,7 +632,7 @@ def test_a_command_that_cannot_begin_says_why_and_ends_as_a_bad_study(
     words = ("--set", "confirm.seeds=9")
     code, _, errors = call("confirm", file, "--home", story.home, "--inline", *words)
     assert code == outcomes.BAD_STUDY
-    assert "seeds: was 7 entries, is 9" in errors
+    assert "seeds: was 7 seeds, is 9" in errors
 
 
 def test_a_tiny_copy_goes_through_a_confirmation_too(write_study: Write, home: Path) -> None:

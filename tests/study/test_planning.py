@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -526,12 +527,27 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
         "FILE: the confirmation of tiny has begun by another protocol (DIR/protocol.json):\n"
         "  smallest_effect: was 0.02, is 0.01  (--set confirm.smallest_effect=0.01)\n"
         "  selection.configs: was 3, is 1  (--set confirm.select.configs=1)\n"
-        "  selection.candidates.sgd: was 2 entries, is 1  (--set confirm.select.configs=1)\n"
-        "  selection.candidates.adamw: was 3 entries, is 1  (--set confirm.select.configs=1)\n"
+        "  selection.candidates.sgd: was 2 candidates, is 1  (--set confirm.select.configs=1)\n"
+        "  selection.candidates.adamw: was 3 candidates, is 1  (--set confirm.select.configs=1)\n"
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        "settings, or give the study a new name. A new name gives a study new confirmation seeds; "
-        "another search.seed also gives it another test split, unless the data set has a fixed one."
+        "settings (if they were given as options, repeat them: --set confirm.smallest_effect=0.02 "
+        "--set confirm.select.configs=3), or give the study a new name. A new name gives a study "
+        "new confirmation seeds; another search.seed also gives it another test split, unless the "
+        "data set has a fixed one."
     )
+
+
+def test_options_that_a_confirmation_began_with_are_named_and_continue_it(two: Searched) -> None:
+    options = ("confirm.seeds=7", "confirm.looks=2")
+    began = planning.plan_of_confirmation(Study(load(two.file, options), two.study.home))
+    preregistration.settle(began, two.study, logged=None)
+    told = settled(two)
+    assert "seeds: was 7 seeds, is 12" in told
+    named = re.findall(r"--set (\S+=\w+)", told)
+    assert sorted(named) == ["confirm.looks=2", "confirm.seeds=7"]
+    again = Study(load(two.file, named), two.study.home)
+    preregistration.hold(planning.plan_of_confirmation(again), again)
+    assert "repeat them" not in settled(two, "search.seed=2"), "no option of confirm brings it back"
 
 
 def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support import mlflow_home as made
-from workbench.record import Objective, State
+from workbench.record import Objective, Role, State
 from workbench.record.strategy import EarlyStopping, Lora, Schedule
 from workbench.tracker import entry
 from workbench.tracker.params import params_of, tag_text, valid_name
@@ -121,6 +121,12 @@ def test_a_run_is_named_by_its_trial_and_a_short_learning_rate(rate: float, show
     named = entry.entry_of(spec, [], None, parent_run_id="p")
 
     assert named.name == f"adamw-2/007 lr={shown}"
+
+
+def test_a_run_that_is_not_of_the_search_is_named_with_its_role() -> None:
+    spec = made.spec(role=Role.CONFIRMATION)
+    named = entry.entry_of(spec, [], None, parent_run_id="p").name
+    assert named.startswith("confirmation/adamw-2/007 lr=")
 
 
 def test_statuses_are_honest() -> None:

@@ -15,6 +15,9 @@ def test_the_page_of_a_study_opens_with_its_best_trials_and_curves() -> None:
     assert (shown["orderByKey"], shown["orderByAsc"]) == ("metrics.`objective`", False)
     for name in study.factors:
         assert f"params.`{name}`" in shown["selectedColumns"]
+    name, _, *order = shown["columnOrder"]
+    assert order == shown["selectedColumns"] and name in shown["columnWidths"]
+    assert order[:2] == ["tags.`workbench.strategy`", "tags.`workbench.role`"]
     unfolded = [entry["name"] for entry in shown["compareRunSections"] if entry["display"]]
     assert unfolded == ["Search", "validation"]
     (chart,) = shown["compareRunCharts"]

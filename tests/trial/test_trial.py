@@ -215,7 +215,32 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_trial_still_ends_the_same(
     result = trial_run.run(damaged, report=go_on, interrupted=never)
     assert numbers(damaged) == numbers(whole)
     assert (damaged.path / "checkpoint.pt.corrupt").exists()
-    assert result.damaged_checkpoints == 1
+    assert (result.damaged_checkpoints, result.restarted) == (1, True)
+
+
+def test_without_a_sound_checkpoint_a_trial_starts_again_and_reports_what_it_repeats(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    whole = directory_for(spec, tmp_path / "whole")
+    trial_run.run(whole, report=go_on, interrupted=never)
+    damaged = directory_for(spec, tmp_path / "damaged")
+
+    def park_at_two(line: EpochResult) -> Decision:
+        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+    trial_run.run(damaged, report=park_at_two, interrupted=never)
+    (damaged.path / "checkpoint.pt").write_bytes(b"half")
+    sent: list[int] = []
+
+    def listen(line: EpochResult) -> Decision:
+        sent.append(line.epoch)
+        return Decision.CONTINUE
+
+    result = trial_run.run(damaged, report=listen, interrupted=never)
+    assert (result.damaged_checkpoints, result.restarted) == (1, True)
+    assert sent == [2, 1, 3], "the last one, whose answer may be lost; then what is trained"
+    assert numbers(damaged) == numbers(whole)
 
 
 def test_a_fenced_trial_writes_no_result(tiny: Path, home: Path, tmp_path: Path) -> None:
@@ -614,7 +639,7 @@ def test_a_users_training_is_the_same_twice(own: Callable[[str], TrialDirectory]
 
 
 @pytest.mark.parametrize("asked_at", [4, 9, 20])
-def test_an_interrupted_training_of_the_users_starts_again_and_reports_nothing_twice(
+def test_an_interrupted_training_of_the_users_starts_again_and_records_nothing_twice(
     own: Callable[[str], TrialDirectory], asked_at: int
 ) -> None:
     whole, stopped = own(OWN), own(OWN)
@@ -624,6 +649,7 @@ def test_an_interrupted_training_of_the_users_starts_again_and_reports_nothing_t
     assert result.state is State.PARKED
     known = [line.timestamp for line in stopped.history()]
     assert len(known) == asked_at // 8
+    known_epochs = list(range(1, len(known) + 1))
     sent: list[int] = []
 
     def listen(line: EpochResult) -> Decision:
@@ -632,7 +658,7 @@ def test_an_interrupted_training_of_the_users_starts_again_and_reports_nothing_t
 
     assert trial_run.run(stopped, report=listen, interrupted=never).state is State.COMPLETE
     # The last accepted one is asked for again, because its answer may have been lost.
-    assert sent == list(range(max(len(known), 1), 4))
+    assert sent == [*known_epochs[-1:], *known_epochs[:-1], *range(len(known) + 1, 4)]
     assert [line.timestamp for line in stopped.history()][: len(known)] == known
     assert numbers(stopped) == numbers(whole)
 

@@ -132,9 +132,7 @@ def check(
     if as_json:
         terminal.print_json([plan.as_json() for plan in plans])
     else:
-        for plan in plans:
-            printed.plan(terminal.console(), plan)
-        printed.plans_together(terminal.console(), plans)
+        printed.plans(terminal.console(), plans)
     if sound < len(files) or any(plan.refused for plan in plans):
         raise typer.Exit(2)
 

@@ -255,6 +255,8 @@ class Pace:
             self._marks.append((ended, now))
         for trial in running:
             seen = self._epochs.setdefault(trial.name, [])
+            if seen and trial.epoch < seen[-1][0]:
+                seen.clear()  # It repeats epochs, because its checkpoint is gone or older.
             if trial.epoch and (not seen or trial.epoch != seen[-1][0]):
                 seen[1:] = [(trial.epoch, now)]
 

@@ -106,10 +106,23 @@ def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False, error: bool = F
     if not (asked.is_terminal and sys.stdin.isatty()):
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
+    models = f"{offer.runs} models" + (" of fresh seeds" if offer.fresh else "")
+    question = f"Test {models} on the test split now? This can be done once. [y/N]"
     try:
-        return typer.confirm("Continue?", err=error)
+        agreed: bool = typer.prompt(
+            question, default="n", show_default=False, value_proc=_yes_or_no, err=error
+        )
     except typer.Abort:
         return False
+    return agreed
+
+
+def _yes_or_no(written: str) -> bool:
+    answers = {"y": True, "yes": True, "n": False, "no": False}
+    try:
+        return answers[written.strip().lower()]
+    except KeyError:
+        raise typer.BadParameter(f"Answer y or n, not {written!r}.") from None
 
 
 def answer(

@@ -67,10 +67,16 @@ def write_report(
         notes = (*notes, str(problem))
         if (folder / "results.json").is_file():
             notes = (*notes, f"{folder} has the page of an earlier verdict over all of them.")
-        return Written(pages=pages, verdict="", usable=False, notes=notes)
+        return Written(pages=pages, verdict="", needed="", usable=False, notes=notes)
     page = _page(found, composed.values(), home, folder, venue)
-    verdict = f"{found.verdict.heading}  {found.verdict.headline}"
-    return Written(pages=(*pages, page), verdict=verdict, usable=found.usable, notes=notes)
+    judged = found.verdict
+    return Written(
+        pages=(*pages, page),
+        verdict=f"{judged.heading}  {judged.headline}",
+        needed=judged.needed or "",
+        usable=found.usable,
+        notes=notes,
+    )
 
 
 def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:

@@ -79,7 +79,7 @@ def found(home: Path, name: str, within: str | None = None) -> StudyDetails | Tr
     pairs = [
         (directory, spec)
         for directory, spec in records.trials
-        if spec.strategy == within or name_of(spec).startswith(f"{within}/")
+        if spec.strategy == within or spec.full_name.startswith(f"{within}/")
     ]
     if not pairs:
         return trial(home, name, within)
@@ -122,12 +122,14 @@ def trial(home: Path, name: str, trial_name: str) -> TrialDetails:
 def _find(records: _StudyRecords, name: str) -> tuple[TrialDirectory, TrialSpec]:
     """The one trial that a name means."""
     pairs = records.trials
-    exact = [pair for pair in pairs if name in (name_of(pair[1]), f"{pair[1].role}/{pair[1].name}")]
+    exact = [
+        pair for pair in pairs if name in (pair[1].full_name, f"{pair[1].role}/{pair[1].name}")
+    ]
     loose = [pair for pair in pairs if name == pair[1].name]
     for several in (exact, loose):
         if len(several) == 1:
             return several[0]
-    names = [name_of(spec) for _, spec in loose or pairs]
+    names = [spec.full_name for _, spec in loose or pairs]
     # Part of a trial's name, such as a strategy or a role, is answered with the trials below it.
     below = [known for known in names if known.startswith(name if "/" in name else f"{name}/")]
     if below:
@@ -136,11 +138,6 @@ def _find(records: _StudyRecords, name: str) -> tuple[TrialDirectory, TrialSpec]
     if "/" not in name and pairs:
         raise Unknown(unknown("strategy", name, dict.fromkeys(spec.strategy for _, spec in pairs)))
     raise Unknown(unknown("trial", name, names))
-
-
-def name_of(spec: TrialSpec) -> str:
-    """A trial's name within its study: only the search's trials go by the name alone."""
-    return spec.name if spec.role is Role.SEARCH else f"{spec.role}/{spec.name}"
 
 
 class _StudyRecords:
@@ -222,7 +219,7 @@ def _summary_of_trial(
     if result is not None and result.retried is not None:
         reason = f"{reason} (run again as {spec.group}/{result.retried:03d})"
     return TrialSummary(
-        trial=name_of(spec),
+        trial=spec.full_name,
         role=str(spec.role),
         strategy=spec.strategy,
         state=records.state(result),

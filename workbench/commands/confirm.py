@@ -14,7 +14,7 @@ from workbench.commands.confirmation_progress import (
     other_tests_of_same_samples,
 )
 from workbench.commands.home_studies import Unknown
-from workbench.commands.outcomes import Outcome, outcome_of
+from workbench.commands.outcomes import Outcome, damaged_checkpoints, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.refusals import (
     refuse_a_second,
@@ -196,6 +196,7 @@ class _Confirmation:
         self._began = time.monotonic()
         self._fresh = 0
         self._unsent = 0
+        self._damaged = damaged_checkpoints(study.directory)
 
     def run(self, agree: Agree, fresh: int | None) -> Outcome:
         """Select, ask, test, until a signal or a declined offer stops it."""
@@ -331,7 +332,7 @@ class _Confirmation:
         signal: int | None = None,
     ) -> Outcome:
         return replace(
-            outcome_of(self._study, Role.SELECTION, Role.CONFIRMATION),
+            outcome_of(self._study, Role.SELECTION, Role.CONFIRMATION, damaged=self._damaged),
             selection=tuple(selecting.progress()),
             groups=tuple(testing.progress()) if testing is not None and agreed else (),
             offer=offer,

@@ -6,6 +6,7 @@ Runs nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +81,9 @@ class Outcome:
         unsent: Records that MLflow did not take.
         reasons: Why trials failed, each reason once with the number of trials.
         saved_seconds: Training time that stored outputs of frozen stages have saved the study.
-        damaged: Checkpoints of the study that were set aside as damaged.
+        damaged: Checkpoints that were set aside as damaged while the command ran.
+        resumed: Trials of these that had an earlier checkpoint.
+        restarted: Trials of these that had none, and were trained from the first epoch on.
         confirmed: Whether the study's confirmation is finished.
         verdict: Of a finished confirmation; None where MLflow has yet to be sent its runs, and of a
             level that was added to another study, whose report judges both.
@@ -100,6 +103,8 @@ class Outcome:
     reasons: tuple[str, ...] = ()
     saved_seconds: float = 0.0
     damaged: int = 0
+    resumed: int = 0
+    restarted: int = 0
     confirmed: bool = False
     verdict: VerdictSummary | None = None
     report: Path | None = None
@@ -171,15 +176,29 @@ def as_json(outcome: Outcome, home: Path) -> dict[str, object]:
     }
 
 
-def outcome_of(study: Study, *roles: Role) -> Outcome:
+def damaged_checkpoints(directory: Path) -> frozenset[tuple[Path, int]]:
+    """Checkpoints of a study that were set aside as damaged, each with its inode.
+
+    A later one of the same trial replaces the file, and is told by its inode.
+    """
+    found = directory.rglob("checkpoint*.corrupt")
+    return frozenset((path, path.stat().st_ino) for path in found)
+
+
+def outcome_of(study: Study, *roles: Role, damaged: Set[tuple[Path, int]]) -> Outcome:
     """What a study's records say at the end of a command; the caller adds the rest.
 
     Args:
         study: The study.
         roles: Whose failures are counted.
+        damaged: ``damaged_checkpoints`` when the command began.
     """
     records = record.scan(study.directory)
     progress = confirmation_progress(study.directory, records)
+    set_aside = damaged_checkpoints(study.directory) - damaged
+    hit = {path.parent for path, _ in set_aside}
+    results = [at.result() for at, _ in records if at.path in hit]
+    restarted = sum(result is not None and result.restarted for result in results)
     return Outcome(
         study=study.name,
         reasons=reasons_of(records, *roles),
@@ -187,7 +206,9 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
         saved_seconds=sum(
             result.saved_seconds for at, _ in records if (result := at.result()) is not None
         ),
-        damaged=sum(1 for _ in study.directory.rglob("checkpoint*.corrupt")),
+        damaged=len(set_aside),
+        resumed=len(hit) - restarted,
+        restarted=restarted,
         confirmed=progress is not None and progress.complete,
         verdict=None if study.config.added else home_studies.verdict_of(study.directory, progress),
         report=report_of(study.home, study.name, records),

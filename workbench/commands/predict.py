@@ -104,7 +104,7 @@ def find(home: Path, run: str) -> TrialDetails:
         roles.insert(0, Role.CONFIRMATION)
     # One trial of each role keeps its weights.
     kept = [spec for spec in _with_weights(directory) if spec.strategy == name]
-    models = [browse.name_of(spec) for role in roles for spec in kept if spec.role is role]
+    models = [spec.full_name for role in roles for spec in kept if spec.role is role]
     return browse.trial(home, study, models[0] if models else name)
 
 
@@ -130,7 +130,7 @@ def _no_weights(trial: TrialDetails) -> Unusable:
     if state is not State.COMPLETE:
         return Unusable(f"{name} has no weights: its state is {state}, not complete.")
     study = record.study_of(TrialDirectory(trial.directory), spec)
-    kept = [f"{spec.study}/{browse.name_of(other)}" for other in _with_weights(study)]
+    kept = [f"{spec.study}/{other.full_name}" for other in _with_weights(study)]
     return Unusable(
         f"{name} has no weights: the best trial of each strategy keeps them, and the first run of "
         f"each arm of a confirmation. Here these have: {', '.join(kept) or 'none'}."

@@ -39,6 +39,7 @@ class Written:
     Attributes:
         pages: Its page; of a file with ``across`` that of each study, and last the one over all.
         verdict: Word and headline of a finished confirmation; empty without one.
+        needed: How many seeds would be enough for a conclusion; empty where nothing is to be said.
         usable: Whether any trial has completed and, of a finished confirmation, whether its runs
             could answer the question: not NOT COMPARABLE and not UNDERPOWERED BY DESIGN.
         notes: What a reader should know that the report itself cannot say.
@@ -47,12 +48,15 @@ class Written:
 
     pages: tuple[Path, ...]
     verdict: str
+    needed: str
     usable: bool
     notes: tuple[str, ...]
     composed: Composed | None = None
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, [f"Report: {self.page}", self.verdict, *self.notes]))
+        return "\n".join(
+            filter(None, [f"Report: {self.page}", self.verdict, self.needed, *self.notes])
+        )
 
     def _repr_html_(self) -> str:
         """For a notebook: the page itself."""
@@ -246,7 +250,9 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
         verdict = {name: content["verdict"][name] for name in names}
         # As MLflow has it; the records may have changed since.
         of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
-        home_studies.keep_verdict(directory, VerdictSummary(**verdict, **of))
+        home_studies.keep_verdict(
+            directory, VerdictSummary(**verdict, **of, needed=content["needed"] or "")
+        )
 
 
 def describe(tracker: Tracker, study: StoredStudy, content: Mapping[str, Any]) -> None:
@@ -299,6 +305,7 @@ def _write(
     written = Written(
         pages=(writing.write(composed, folder, venue, percent=percent),),
         verdict=f"{judged.heading}  {judged.headline}" if finished else "",
+        needed=(summary.needed or "") if finished else "",
         usable=summary.usable and not unanswered,
         notes=(*notes, *_edited(found.study, file)),
         composed=composed,

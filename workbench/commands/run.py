@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench.commands import home_studies, parent_run, session
-from workbench.commands.outcomes import Outcome, outcome_of
+from workbench.commands.outcomes import Outcome, damaged_checkpoints, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Shown, Watcher, readable
 from workbench.driver import Workers
@@ -111,12 +111,13 @@ def search(
         preregistration.refuse_more_trials(study)
         with readable(study):
             source = stack.enter_context(closing(Search(study, retry_failed=retry_failed)))
+        damaged = damaged_checkpoints(study.directory)
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
         unsent = None if trains else parent_run.settled(study, Role.SEARCH)
         if unsent is not None:
             session.watcher.end()
-            outcome = outcome_of(study, Role.SEARCH)
+            outcome = outcome_of(study, Role.SEARCH, damaged=damaged)
             return replace(outcome, groups=tuple(begun), unsent=unsent)
 
         def keep_best(page: ParentRun) -> None:
@@ -134,7 +135,7 @@ def search(
         )
     fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
     return replace(
-        outcome_of(study, Role.SEARCH),
+        outcome_of(study, Role.SEARCH, damaged=damaged),
         groups=driven.groups,
         fresh=fresh,
         signal=driven.signal,

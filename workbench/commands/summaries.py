@@ -22,6 +22,7 @@ class VerdictSummary:
         seeds: How many seeds of each configuration it is of.
         protocol: SHA-256 of the protocol that it is of.
         headline: What the word means for this study; empty where an earlier version gave it.
+        needed: How many seeds would be enough for a conclusion; empty where nothing is to be said.
     """
 
     word: str
@@ -30,6 +31,7 @@ class VerdictSummary:
     seeds: int
     protocol: str
     headline: str = ""
+    needed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

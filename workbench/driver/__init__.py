@@ -129,6 +129,8 @@ class Driver:
         self._progress = progress
         self._specs: dict[TrialDirectory, TrialSpec] = {}
         self._last: dict[str, EpochResult] = {}
+        # By trial: the last epoch that the source has; a resumed trial may repeat earlier ones.
+        self._known: dict[str, int] = {}
         self._again: deque[TrialSpec] = deque()
         self._stop = stop or Stop()
         self._failures: list[str] = []
@@ -190,11 +192,13 @@ class Driver:
         # The record comes first: a trial that a worker has begun can always be found on disk.
         directory.write_spec(spec)
         self._specs[directory] = spec
+        self._known[spec.key] = 0
         if spec.attempt > 1:
             # Without it a resumed trial would seem to begin again until its next report.
             with suppress(record.Damaged):
                 if history := directory.history():
                     self._last[spec.key] = history[-1]
+                    self._known[spec.key] = history[-1].epoch
         self._progress(self)
         return directory
 
@@ -205,8 +209,11 @@ class Driver:
             # This attempt was declared lost and the trial was given to another worker.
             return Decision.FENCED
         self._last[spec.key] = result
-        decision = self._source.report(spec, result)
-        self._mirror.changed(directory)
+        decision = Decision.CONTINUE
+        if result.epoch >= self._known[spec.key]:
+            self._known[spec.key] = result.epoch
+            decision = self._source.report(spec, result)
+            self._mirror.changed(directory)
         if decision is Decision.CONTINUE and self.stopping:
             return Decision.PARK
         return decision

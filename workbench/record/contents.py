@@ -130,6 +130,11 @@ class TrialSpec:
         return f"{self.group}/{self.number:03d}"
 
     @property
+    def full_name(self) -> str:
+        """Its name within the study: only the search's trials go by the name alone."""
+        return self.name if self.role is Role.SEARCH else f"{self.role}/{self.name}"
+
+    @property
     def key(self) -> str:
         """Identity among all trials of one store: ``digits/search/adamw-2/007``."""
         return f"{self.study}/{self.role}/{self.name}"
@@ -185,6 +190,8 @@ class Result:
             report it.
         damaged_checkpoints: Number of checkpoints that did not match their hash; the trial
             continued from the one before, or started again.
+        restarted: Whether the last attempt found no checkpoint but damaged ones, and trained from
+            the first epoch on.
         retried: Of a failed search trial that was retried after a correction: the number of the
             trial that replaces it. The failed one no longer counts.
     """
@@ -208,6 +215,7 @@ class Result:
     provenance: Mapping[str, str] = field(default_factory=dict)
     peak_memory: int | None = None
     damaged_checkpoints: int = 0
+    restarted: bool = False
     retried: int | None = None
 
 

@@ -21,7 +21,7 @@ def describe(study: Study) -> dict[str, Any]:
     """The content of study.json, which the report reads."""
     config, inputs, first = study.config, study.inputs, study.strategies[0]
     knobs = first.knobs
-    outline, sizes = inputs.outline(knobs), inputs.known_sizes(knobs)
+    sizes = inputs.known_sizes(knobs)
     # Only studies of one file are told apart by it; the description of others stays as it was.
     if config.cell is None:
         sizes = {key: value for key, value in sizes.items() if key != "content_digest"}
@@ -50,13 +50,7 @@ def describe(study: Study) -> dict[str, Any]:
             **sizes,
             "others": _others(study),
         },
-        "backbone": {
-            "name": outline.name,
-            "weights": knobs["backbone"].get("weights"),
-            "stages": [{"name": name, "parameters": count} for name, count in outline.stages[:-1]],
-            "head": outline.stages[-1][1] if outline.stages else None,
-            "notes": list(outline.notes),
-        },
+        "backbone": _backbones(study, knobs),
         "epochs": first.plan.epochs,
         "plan": {
             "batch_size": plan.batch_size,
@@ -108,6 +102,36 @@ def search_settings(config: StudyConfig) -> dict[str, Any]:
             for tuned in config.tune
             for entry in tuned.entries
         ],
+    }
+
+
+def _backbone(study: Study, knobs: Knobs) -> dict[str, Any]:
+    outline = study.inputs.outline(knobs)
+    return {
+        "name": outline.name,
+        "weights": knobs["backbone"].get("weights"),
+        "stages": [{"name": name, "parameters": count} for name, count in outline.stages[:-1]],
+        "head": outline.stages[-1][1] if outline.stages else None,
+        "notes": list(outline.notes),
+    }
+
+
+def _backbones(study: Study, knobs: Knobs) -> dict[str, Any]:
+    """The first strategy's backbone and, where there are others, those with the levels of all."""
+    first, called = _backbone(study, knobs), ""
+    others: list[tuple[str, dict[str, Any]]] = []
+    for label, own in _distinct(study, "backbone"):
+        found = _backbone(study, own)
+        if found == first:
+            called = called or label
+        elif found not in (known for _, known in others):
+            others.append((label, found))
+    if not others:
+        return first
+    return {
+        "called": called,
+        **first,
+        "others": [{"called": label, **found} for label, found in others],
     }
 
 

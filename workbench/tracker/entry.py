@@ -156,7 +156,7 @@ def identity_of(tags: Mapping[str, str]) -> tuple[str, str]:
 def _run_name(spec: TrialSpec) -> str:
     # Each rate once; three are enough to tell runs apart in a table.
     rates = dict.fromkeys(_short(phase.learning_rate) for phase in spec.plan.phases)
-    return f"{spec.name} lr={','.join(list(rates)[:3])}"
+    return f"{spec.full_name} lr={','.join(list(rates)[:3])}"
 
 
 def _short(number: float) -> str:

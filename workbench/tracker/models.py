@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.record import TrialDirectory
+from workbench.record import Role, TrialDirectory
 from workbench.record.files import sha256_of
 from workbench.tracker.artifacts import Artifacts, Content
 from workbench.tracker.params import valid_name
@@ -73,9 +73,12 @@ class ModelClient:
         """
         self.remove(experiment, run)
         description = json.loads(directory.weights_description.read_text())
+        # A strategy may have two: of the search's best trial, and of its confirmation.
+        role, strategy = run.tags["workbench.role"], description["strategy"]
+        name = strategy if role == Role.SEARCH else f"{role}-{strategy}"
         model = self._client.create_logged_model(
             experiment,
-            name=description["strategy"].translate(_REFUSED),
+            name=name.translate(_REFUSED),
             source_run_id=run.run_id,
             params=dict(run.params),
             tags={key: run.tags[key] for key in ("workbench.key", "workbench.role")},

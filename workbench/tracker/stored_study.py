@@ -133,15 +133,19 @@ class Backbone:
     """The backbone, its stages without the head, and the source of its initial weights.
 
     Attributes:
+        called: The label of the level that sets it; empty where no level does.
         head: Number of parameters of the head; None where the model was not on this machine.
         notes: Remarks on the weights; None if they were not checked.
+        others: The backbones of other levels.
     """
 
     name: str | None = None
+    called: str = ""
     weights: Annotated[str | None, BeforeValidator(_source)] = None
     stages: tuple[Stage, ...] = ()
     head: int | None = None
     notes: tuple[Text, ...] | None = None
+    others: tuple[Backbone, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ class TrialWriter(Connection):
     def mark_best(self, parent_run_id: str, strategy: str, directory: TrialDirectory) -> str:
         """Mark a trial as the best of its strategy, in place of another one; returns its run's id.
 
-        Its model becomes one of MLflow's logged models, under the name of the strategy.
+        Its model becomes one of MLflow's logged models.
         """
         run, _ = self._mirror(directory, parent_run_id)
         self._mark_best(run, strategy, directory)

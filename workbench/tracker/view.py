@@ -20,6 +20,10 @@ _OPEN = (_SEARCH, "validation")
 _FOLDED = ("train", "test", "Model metrics", "trial", "parameters", "study")
 _FOLDED_BEST = ("best", "best/train", "best/validation")
 _MOST_KNOBS = 6
+_NAME = "attributes.`Run Name`"
+_STRATEGY, _ROLE = "tags.`workbench.strategy`", "tags.`workbench.role`"
+# In pixels: for ``confirmation/adamw-2/007 lr=3.1e-4``, and for the names of the columns.
+_WIDTHS = {_NAME: 270, _STRATEGY: 150, _ROLE: 130}
 
 
 def tags_of(study: StoredStudy) -> dict[str, str]:
@@ -29,17 +33,21 @@ def tags_of(study: StoredStudy) -> dict[str, str]:
     # MLflow leaves runs out of a chart that lack one of its settings.
     everywhere = {valid_name(entry.knob) for entry in study.tune if not entry.when}
     charted = [knob for knob in knobs if knob in study.factors or knob in everywhere]
+    columns = [
+        _STRATEGY,
+        _ROLE,
+        "metrics.`objective`",
+        *(f"params.`{knob}`" for knob in knobs),
+        "attributes.`Duration`",
+        "tags.`workbench.state`",
+        "tags.`workbench.reason`",
+        "tags.`workbench.verdict`",
+    ]
     view = {
-        "selectedColumns": [
-            "tags.`workbench.strategy`",
-            "tags.`workbench.role`",
-            "metrics.`objective`",
-            *(f"params.`{knob}`" for knob in knobs),
-            "attributes.`Duration`",
-            "tags.`workbench.state`",
-            "tags.`workbench.reason`",
-            "tags.`workbench.verdict`",
-        ],
+        "selectedColumns": columns,
+        # Else tags come last, out of sight. The first two are always shown.
+        "columnOrder": [_NAME, "runDateAndNestInfo", *columns],
+        "columnWidths": _WIDTHS,
         # The best first, instead of parents whose trials are hidden below them.
         "orderByKey": "metrics.`objective`",
         "orderByAsc": study.objective.direction == "minimize",

@@ -64,9 +64,9 @@ class Lost(Exception):
 def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], bool]) -> Result:
     """Run the trial that a directory specifies, or resume it.
 
-    An error inside the trial becomes its result. Epochs in the history are neither written nor
-    reported twice, except that the last one is reported again, because its answer may have been
-    lost.
+    An error inside the trial becomes its result. No epoch is written twice. The last one of the
+    history is reported again, because its answer may have been lost, and so is every epoch that
+    has to be trained again.
 
     Args:
         directory: Contains the specification, and the record of an earlier attempt.
@@ -135,6 +135,7 @@ class _Attempt:
         self.peak_is_known = False
         self.peak: int | None = None
         self.tested: Tested | None = None
+        self.restarted = False
 
     def run(self) -> Result:
         error = None
@@ -262,8 +263,10 @@ class _Attempt:
             # An epoch that is repeated after a crash keeps its recorded metrics: the driver has
             # decided by them, and a GPU may not repeat them bit for bit.
             self._choose(trainer, self.history[result.epoch - 1])
-            if result.epoch > accepted:
-                answer = self._ask(result)
+            # Repeated ones are reported too: the driver shows them, and must not take the trial for
+            # stalled. The last one was reported above.
+            if result.epoch != accepted:
+                answer = self._ask(self.history[result.epoch - 1])
             # A parked trial must lose nothing; after a crash some seconds are trained again.
             if answer is Decision.PARK or time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 self._checkpoint(trainer)
@@ -327,8 +330,9 @@ class _Attempt:
 
     def _restore(self, trainer: Trainer) -> int:
         """Restore the last checkpoint; returns the number of its report, or 0 without one."""
-        content, _ = self.directory.load_checkpoint()
+        content, damaged = self.directory.load_checkpoint()
         if content is None:
+            self.restarted = bool(damaged)
             return 0
         state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
         reached = int(state["engine"]["epoch"])
@@ -381,4 +385,5 @@ class _Attempt:
             provenance=self.provenance,
             peak_memory=self.peak,
             damaged_checkpoints=self.directory.damaged_checkpoints(),
+            restarted=self.restarted,
         )

@@ -1,6 +1,6 @@
 """What the commands print to the terminal; nothing is computed here."""
 
-from workbench.cli.printed.check import plan, plans_together
+from workbench.cli.printed.check import plan, plans
 from workbench.cli.printed.offer import offer
 from workbench.cli.printed.outcomes import confirmed, outcome, report
 from workbench.cli.printed.records import studies, study, trial
@@ -11,7 +11,7 @@ __all__ = [
     "offer",
     "outcome",
     "plan",
-    "plans_together",
+    "plans",
     "report",
     "studies",
     "study",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from workbench.cli.printed.layout import (
+    beats_several,
     compared,
-    of_one_rival,
     print_field,
     print_heading,
     print_line,
@@ -31,44 +31,81 @@ _BEGUN = {
 }
 
 
-def plan(console: Console, checked: CheckedStudy) -> None:
-    """The plan of a study without errors."""
+# Shown of every study, because nobody expects another study's.
+_OWN = ("confirmed", "note")
+
+# A field: its name, its text and the style of its name. An empty name continues the field above.
+_Field = tuple[str, str, str]
+
+
+def plans(console: Console, plans: Sequence[CheckedStudy]) -> None:
+    """The plans of studies; those of a file with ``across`` as what differs from its first one."""
+    first: dict[str, CheckedStudy] = {}
+    for checked in plans:
+        across = checked.study.across
+        like = None if across is None else first.setdefault(across.across, checked)
+        plan(console, checked, like=None if like is checked else like)
+    _together(console, plans)
+
+
+def plan(console: Console, checked: CheckedStudy, *, like: CheckedStudy | None = None) -> None:
+    """The plan of a study without errors; what it has in common with another one is left out."""
     study = checked.study
-    objective, search, data = study.objective, study.search, study.data
-    print_heading(console, study.name, study.question)
-    epoch = f"{objective.epoch} epoch"
-    print_field(console, "objective", f"{objective.direction} {objective.metric} of the {epoch}")
-    each = ""
-    if study.balanced:
-        names = ", ".join(strategy.name for strategy in study.strategies)
-        print_field(console, "strategies", f"{len(study.strategies)}: {names}")
-        each = f" ({study.trials_per_strategy} per strategy)"
-    else:
-        factors = "; ".join(f"{k}: {', '.join(v)}" for k, v in study.factors.items())
-        print_field(console, "joint search", factors or "ranges only")
-    print_field(console, "baseline", study.baseline)
-    print_field(console, "trials", f"{study.total}{each} of {counted(study.epochs or 0, 'epoch')}")
-    print_field(
-        console, "sampler", f"{search['sampler']}, pruner {search['pruner']}, seed {search['seed']}"
-    )
-    for knob, words in checked.ranges:
-        print_field(console, "tune", f"{knob}: {words}")
-    print_field(console, "data", f"{data.name}: {_samples(study)}")
-    for name, words in _confirmation(checked.confirmation):
-        print_field(console, name, words)
-    if checked.begun is not None:
-        print_field(console, "confirmed", _BEGUN.get(checked.begun.stage, stage_of(checked.begun)))
-    if study.backbone is not None:
-        _backbone(console, study.backbone)
-    for note in checked.notes:
-        print_field(console, "note", note, "yellow")
+    common = [] if like is None else _fields(like)
+    print_heading(console, study.name, f"like {like.study.name}, but" if like else study.question)
+    for field in _fields(checked):
+        if field not in common or field[0][0] in _OWN:
+            for name, text, style in field:
+                print_field(console, name, text, style)
     for text in checked.refused:
         # Lines below the first one start where its text starts.
         lines = text.replace("\n", "\n" + 17 * " ")
         print_line(console, f"  refused        {lines}", "red")
 
 
-def plans_together(console: Console, plans: Sequence[CheckedStudy]) -> None:
+def _fields(checked: CheckedStudy) -> list[list[_Field]]:
+    """Everything of a plan but what is refused: each field with those that continue it."""
+    found: list[list[_Field]] = []
+    for field in _lines(checked):
+        if field[0]:
+            found.append([])
+        found[-1].append(field)
+    return found
+
+
+def _lines(checked: CheckedStudy) -> Iterator[_Field]:
+    study = checked.study
+    objective, search, data = study.objective, study.search, study.data
+    epoch = f"{objective.epoch} epoch"
+    yield "objective", f"{objective.direction} {objective.metric} of the {epoch}", "dim"
+    each = ""
+    if study.balanced:
+        names = ", ".join(strategy.name for strategy in study.strategies)
+        yield "strategies", f"{len(study.strategies)}: {names}", "dim"
+        each = f" ({study.trials_per_strategy} per strategy)"
+    else:
+        factors = "; ".join(f"{k}: {', '.join(v)}" for k, v in study.factors.items())
+        yield "joint search", factors or "ranges only", "dim"
+    yield "baseline", str(study.baseline), "dim"
+    yield "trials", f"{study.total}{each} of {counted(study.epochs or 0, 'epoch')}", "dim"
+    sampler = f"{search['sampler']}, pruner {search['pruner']}, seed {search['seed']}"
+    yield "sampler", sampler, "dim"
+    for knob, words in checked.ranges:
+        yield "tune", f"{knob}: {words}", "dim"
+    yield "data", f"{data.name}: {_samples(study)}", "dim"
+    for name, words in _confirmation(checked.confirmation):
+        yield name, words, "dim"
+    if checked.begun is not None:
+        yield "confirmed", _BEGUN.get(checked.begun.stage, stage_of(checked.begun)), "dim"
+    if study.backbone is not None:
+        for backbone in (study.backbone, *study.backbone.others):
+            for name, words in _backbone(backbone):
+                yield name, words, "dim"
+    for note in checked.notes:
+        yield "note", note, "yellow"
+
+
+def _together(console: Console, plans: Sequence[CheckedStudy]) -> None:
     """Of each file with ``across``: its studies, their trials, and what they can support."""
     # Not at the top: the commands that only print records must not wait for NumPy and SciPy.
     from workbench.verdict.statistics.several import LEAST_DATASETS
@@ -88,16 +125,17 @@ def plans_together(console: Console, plans: Sequence[CheckedStudy]) -> None:
         print_line(console, f"{text} {counted(number, unit)}{few}")
 
 
-def _backbone(console: Console, backbone: Backbone) -> None:
+def _backbone(backbone: Backbone) -> Iterator[tuple[str, str]]:
     weights = backbone.weights or "none (from scratch)"
-    print_field(console, "backbone", f"{backbone.name}, weights: {weights}")
+    called = f"{backbone.called}: " if backbone.called else ""
+    yield "backbone", f"{called}{backbone.name}, weights: {weights}"
     for depth, stage in enumerate(backbone.stages, start=1):
         count = f"{stage.name:<10} {stage.parameters:>11,} parameters"
-        print_field(console, "", f"{count}  frozen from depth {depth}")
+        yield "", f"{count}  frozen from depth {depth}"
     if backbone.head is None:
-        print_field(console, "", "its stages are shown once it is downloaded")
+        yield "", "its stages are shown once it is downloaded"
     else:
-        print_field(console, "", f"{'head':<10} {backbone.head:>11,} parameters  never frozen")
+        yield "", f"{'head':<10} {backbone.head:>11,} parameters  never frozen"
 
 
 def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:
@@ -113,7 +151,7 @@ def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:
             f" {compared(outlook.contrast, outlook.pairs)}; {outlook.seeds} seeds{default}, at"
             f" least {outlook.seeds_floor} needed{looks}",
         ),
-        ("", _power(outlook)),
+        *(("", line) for line in _power(outlook)),
     ]
     effect = outlook.smallest_effect
     if effect is None:
@@ -128,15 +166,17 @@ def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:
     return [*lines, ("", runs)]
 
 
-def _power(outlook: Outlook) -> str:
+def _power(outlook: Outlook) -> list[str]:
     """The difference that the seeds can show, in the only unit known before anything ran."""
     size = outlook.detectable
     if outlook.seeds < outlook.seeds_floor or size is None:
-        return f"{outlook.seeds} seeds cannot show a difference of any size"
-    return (
-        f"{outlook.seeds} seeds show a difference of {setting(size)} SDs of the paired differences"
-        f" with 80 % power{of_one_rival(outlook.contrast, outlook.pairs)}"
+        return [f"{outlook.seeds} seeds cannot show a difference of any size"]
+    found = (
+        f"{outlook.seeds} seeds find a difference of {setting(size)} times its spread (SD) between"
+        " seeds in 4 of 5 studies"
     )
+    several = beats_several(outlook.contrast, outlook.pairs)
+    return [found, *(["that is against one rival; against all of them less often"] * several)]
 
 
 def _samples(study: StoredStudy) -> str:

@@ -30,10 +30,9 @@ def compared(contrast: str, pairs: int) -> str:
     return "each with the best" if contrast == "all" else f"each level of {contrast} with the best"
 
 
-def of_one_rival(contrast: str, pairs: int) -> str:
-    """What a stated power is about, where a winner has to beat several rivals."""
-    several = contrast != "baseline" and pairs > 1
-    return " against one rival, lower against all of them" if several else ""
+def beats_several(contrast: str, pairs: int) -> bool:
+    """Whether a winner has to beat several rivals; a stated power is against one of them."""
+    return contrast != "baseline" and pairs > 1
 
 
 def number(value: float | None) -> str:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from workbench.cli.printed.layout import (
+    beats_several,
     compared,
     number,
-    of_one_rival,
     print_field,
     print_heading,
     table_of,
@@ -48,7 +48,8 @@ def offer(console: Console, offer: Offer) -> None:
     if offer.fresh:
         seeds += f" ({offer.seeds - offer.fresh} of the first look and {offer.fresh} fresh ones)"
     print_field(console, "compared", f"{sides}, on {seeds}; at least {offer.floor} are needed")
-    print_field(console, "power", _power(offer))
+    for name, line in zip(("power", "", ""), _power(offer), strict=False):
+        print_field(console, name, line)
     print_field(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
     print_field(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
@@ -62,23 +63,23 @@ def offer(console: Console, offer: Offer) -> None:
         print_field(console, "note", note, "yellow")
 
 
-def _power(offer: Offer) -> str:
+def _power(offer: Offer) -> list[str]:
     """The difference that the seeds can show, estimated from the selection."""
     if offer.seeds < offer.floor:
-        return "so few seeds cannot show a difference of any size"
+        return ["so few seeds cannot show a difference of any size"]
     if offer.sd == 0:
-        return "unknown: no difference between two strategies varied over the selection seeds"
+        return ["unknown: no difference between two strategies varied over the selection seeds"]
     if offer.sd is None or offer.reach is None:
-        return "unknown: no two strategies completed on the same two seeds of the selection"
+        return ["unknown: no two strategies completed on the same two seeds of the selection"]
     (low, high), effect = offer.reach, offer.smallest_effect
     source = (
-        "(estimated from the few validation seeds of the selection: SD of paired differences"
+        "estimated from the few validation seeds of the selection: SD of paired differences"
         f" {setting(offer.sd)}, pooled over all pairs of chosen configurations, with its 90 %"
-        " interval)"
+        " interval"
     )
     # Both ends are clipped to the range of the metric.
     if low == high:
-        return f"80 % for no difference that the metric can have {source}"
+        return ["80 % for no difference that the metric can have", source]
     exact = f"a difference of exactly the smallest effect ({effect:g})"
     if low > effect:
         then = f"{exact} may be missed"
@@ -86,8 +87,9 @@ def _power(offer: Offer) -> str:
         then = f"{exact} is found"
     else:
         then = f"whether {exact} is found cannot be estimated from so few seeds"
-    reach = f"{setting(low)} to {setting(high)}{of_one_rival(offer.contrast, offer.pairs)}"
-    return f"80 % for a difference of about {reach}; {then} {source}"
+    reach = f"80 % for a difference of about {setting(low)} to {setting(high)}"
+    several = beats_several(offer.contrast, offer.pairs)
+    return [reach + " against one rival, lower against all of them" * several, then, source]
 
 
 def _cost(offer: Offer) -> str:

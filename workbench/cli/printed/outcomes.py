@@ -87,8 +87,14 @@ def confirmed(
     _notes(console, outcome)
     if outcome.finished and outcome.verdict is not None:
         print_heading(console, outcome.verdict.heading, outcome.verdict.headline)
+        _needed(console, outcome.verdict.needed)
     if outcome.finished and last:
         _next(console, outcome)
+
+
+def _needed(console: Console, needed: str) -> None:
+    if needed:
+        print_line(console, f"needed: {needed}")
 
 
 def _confirmed(outcome: Outcome) -> str:
@@ -153,7 +159,13 @@ def _warnings(console: Console, outcome: Outcome) -> None:
         print_line(console, f"failed: {reason}", "red")
     if outcome.damaged:
         found = f"{counted(outcome.damaged, 'damaged checkpoint')} set aside (*.corrupt)"
-        print_line(console, f"{found}; those trials resumed from an earlier one", "yellow")
+        resumed = f"{counted(outcome.resumed, 'trial')} resumed from an earlier one"
+        restarted = f"{counted(outcome.restarted, 'trial')} started again from epoch 1"
+        then = [
+            *([resumed] if outcome.resumed else []),
+            *([restarted] if outcome.restarted else []),
+        ]
+        print_line(console, f"{found}; {', '.join(then)}", "yellow")
     if outcome.unsent:
         unsent = f"{counted(outcome.unsent, 'record')} not sent to MLflow"
         command = f"workbench sync {outcome.study}"
@@ -169,10 +181,13 @@ def _next(console: Console, outcome: Outcome) -> None:
 
 
 def report(console: Console, written: Written, *, quiet: bool = False) -> None:
-    """The verdict of a finished confirmation, and the report's path."""
+    """The verdict of a finished confirmation, the report's path, and that of its article."""
     if written.verdict and not quiet:
         print_line(console, written.verdict)
+        _needed(console, written.needed)
     for note in written.notes:
         print_line(console, f"note: {note}", "yellow")
     for page in written.pages[-1:] if quiet else written.pages:
         print_line(console, f"report: {page}")
+    if not quiet:
+        print_line(console, f"for a paper: {written.page.with_name('example.tex')}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _LONGEST = 160
+# Parts of a protocol that are lists, by what they list.
+_LISTS = re.compile(r"\b(seeds|candidates|strategies)\b")
 _SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
@@ -56,7 +58,8 @@ def differences(stored: Any, now: Any, path: str = "") -> list[str]:
     if stored != now:
         was, now_is = ("not set" if v is None else json.dumps(v) for v in (stored, now))
         if isinstance(stored, list) and isinstance(now, list) and len(was + now_is) > _LONGEST:
-            was, now_is = f"{len(stored)} entries", str(len(now))
+            what = _LISTS.search(path)
+            was, now_is = f"{len(stored)} {what[0] if what else 'entries'}", str(len(now))
         return [f"{path}: was {_cut(was)}, is {_cut(now_is)}"]
     return []
 

@@ -71,11 +71,12 @@ def hold(protocol: Protocol, study: Study, *, logged: str | None = None) -> None
             lines,
             f"Restore the file {restore}, or give the study a new name.",
         )
+    own = _of_author(lines)
     raise Changed.in_lines(
         f"{study.file}: the confirmation of {study.name} has begun by another protocol ({path})",
-        (_placed(line, study.config.document) for line in _of_author(lines)),
+        (_placed(line, study.config.document) for line in own),
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        f"settings, or give the study a new name. {NEW_NAME}",
+        f"settings{_as_options(own, path)}, or give the study a new name. {NEW_NAME}",
     )
 
 
@@ -117,12 +118,40 @@ def _of_author(lines: Sequence[str]) -> Sequence[str]:
     return own or lines
 
 
-def _placed(line: str, document: Document) -> str:
-    """A difference with the line of the study file that it comes from, if the file sets it."""
+def _source_of(line: str) -> Location:
+    """Where in the study file a difference comes from; empty if from nowhere."""
     part = line.partition(":")[0]
     while part not in _SOURCES and "." in part:
         part = part.rpartition(".")[0]
-    location = _SOURCES.get(part, ())
+    return _SOURCES.get(part, ())
+
+
+def _as_options(lines: Sequence[str], path: Path) -> str:
+    """How to give the settings of a stored protocol on the command line, in brackets.
+
+    An option of the command that began the confirmation is not in the study file. Empty where a
+    difference has another source.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        planned = {
+            "confirm.smallest_effect": content["smallest_effect"],
+            "confirm.contrast": content["contrast"],
+            "confirm.seeds": len(content["seeds"]),
+            "confirm.looks": content["looks"],
+            "confirm.select.configs": content["selection"]["configs"],
+            "confirm.select.seeds": len(content["selection"]["seeds"]),
+        }
+        keys = dict.fromkeys(".".join(map(str, _source_of(line))) for line in lines)
+        options = " ".join(f"--set {key}={planned[key]}" for key in keys)
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f" (if they were given as options, repeat them: {options})"
+
+
+def _placed(line: str, document: Document) -> str:
+    """A difference with the line of the study file that it comes from, if the file sets it."""
+    location = _source_of(line)
     if location[:1] not in document.lines:
         return line
     return f"{line}  ({document.place(location)})"
