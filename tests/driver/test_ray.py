@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.support.commands import wait_for
-from tests.support.crew import Tray, log_of, pile_of
+from tests.support.fixed_trials import FixedTrials, log_of, trial_directories
 from tests.support.processes import Forked
 from tests.support.tiny import THREE, TWO, Unseen
 from tests.support.trials import EPOCHS, numbers, write_light
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
 SLOW = EPOCHS.replace("    for", "    import time\n    for").replace(
     "        yield", "        time.sleep(0.5)\n        yield"
 )
-Crew = Callable[[int | None], RayWorkers]
+MakeWorkers = Callable[[int | None], RayWorkers]
 CPU = Resources(device="cpu")
 
 
@@ -52,7 +52,7 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.fixture
-def crew(cluster: object, home: Path) -> Iterator[Callable[[int | None], RayWorkers]]:
+def make_workers(cluster: object, home: Path) -> Iterator[Callable[[int | None], RayWorkers]]:
     """Makes workers, which end with the test."""
     with connected("ray"), ExitStack() as stack:
 
@@ -97,7 +97,7 @@ def records(home: Path, study: str) -> dict[str, Any]:
 
 
 def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_shared_files(
-    crew: Crew, home: Path, tmp_path: Path, write_study: Callable[..., Path]
+    make_workers: MakeWorkers, home: Path, tmp_path: Path, write_study: Callable[..., Path]
 ) -> None:
     file = write_study(
         TWO,
@@ -112,10 +112,10 @@ def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_
     other = tmp_path / "other"
     other.mkdir()
     # One worker: suggestions depend on the order in which trials end.
-    one = not_shared(crew(1))
+    one = not_shared(make_workers(1))
     searched = search(file, home, one)
     one.close()
-    two = not_shared(crew(2))
+    two = not_shared(make_workers(2))
     confirm_study(file, [], home, two, Unseen(), agree=lambda offer: True)
     here = search(file, other, InlineWorkers())
     confirm_study(file, [], other, InlineWorkers(), Unseen(), agree=lambda offer: True)
@@ -135,31 +135,32 @@ def test_pruning_works_and_a_study_has_the_numbers_of_this_process_also_without_
 
 
 def test_a_worker_that_was_killed_and_a_node_that_was_lost_cost_an_attempt(
-    cluster: Any, crew: Crew, home: Path
+    cluster: Any, make_workers: MakeWorkers, home: Path
 ) -> None:
     nodes = [cluster.add_node(num_cpus=4)]
     light = write_light(home / "light", SLOW)
-    tray = Tray(
-        pile_of(1, light, home, home / "t"), after_a_loss=pile_of(1, light, home, home / "u")
+    driver = FixedTrials(
+        trial_directories(1, light, home, home / "t"),
+        after_a_loss=trial_directories(1, light, home, home / "u"),
     )
 
     def lose(directory: TrialDirectory, _: EpochResult) -> None:
-        if not tray.lost_ones:
+        if not driver.lost_trials:
             workers_of(home)[0].kill()
-        elif len(tray.lost_ones) == 1:
+        elif len(driver.lost_trials) == 1:
             # It was the only one with room for this worker.
             cluster.remove_node(nodes[0], allow_graceful=False)
             nodes.append(cluster.add_node(num_cpus=4))
 
-    tray.on_report = lose
-    workers, needs = crew(1), Resources(device="cpu", cpus=4)
+    driver.on_report = lose
+    workers, needs = make_workers(1), Resources(device="cpu", cpus=4)
     workers.prepare(1, needs)
-    workers.run(tray)
+    workers.run(driver)
     cluster.remove_node(nodes[1])
-    killed, removed = [reason for _, reason in tray.lost_ones]
+    killed, removed = [reason for _, reason in driver.lost_trials]
     assert killed == "worker ended by signal SIGKILL"
     assert removed.startswith("worker ended")
-    ((directory, result),) = tray.finished
+    ((directory, result),) = driver.finished
     assert (directory.path.parent.name, result.state) == ("u", State.COMPLETE)
 
 
@@ -200,11 +201,11 @@ class Pausing(Unseen):
 
 
 def test_a_node_that_hangs_costs_an_attempt_and_writes_nothing_when_it_wakes(
-    cluster: Any, crew: Crew, home: Path
+    cluster: Any, make_workers: MakeWorkers, home: Path
 ) -> None:
     light = write_light(home / "light", SLOW)
     node = cluster.add_node(num_cpus=2)
-    workers = crew(2)
+    workers = make_workers(2)
     pausing = Pausing(study_directory(home, "tiny"), workers)
     overrides = ["resources={cpus: 2}", "recipe.epochs=5", "recipe.device=cpu"]
     try:
@@ -234,7 +235,7 @@ def run_on_ray(file: Path, home: Path) -> None:
 
 
 def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
-    cluster: object, home: Path, crew: Crew
+    cluster: object, home: Path, make_workers: MakeWorkers
 ) -> None:
     file = write_light(home / "light", SLOW)
     driver = Forked(run_on_ray, file, home)
@@ -245,7 +246,7 @@ def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
     driver.kill()
     _, alive = psutil.wait_procs(begun, timeout=60)
     assert alive == []
-    outcome = run_study(file, [], home, crew(2), Unseen())
+    outcome = run_study(file, [], home, make_workers(2), Unseen())
     assert outcome.exit_code == 0
     trials = scan(study)
     assert len(trials) == 2
@@ -254,9 +255,9 @@ def test_workers_end_with_a_driver_that_is_killed_and_the_next_one_resumes(
 
 
 def test_gpus_are_shared_as_the_study_says_and_a_study_on_the_cpu_takes_none(
-    crew: Crew, home: Path
+    make_workers: MakeWorkers, home: Path
 ) -> None:
-    half, workers = Resources(gpus=0.5), crew(None)
+    half, workers = Resources(gpus=0.5), make_workers(None)
     assert [workers.count(needs) for needs in (half, Resources(), CPU)] == [2, 1, 3]
     workers.prepare(2, half)
     until = time.monotonic() + 60
@@ -274,11 +275,11 @@ def test_a_driver_outside_the_cluster_uses_its_client_port(cluster: Any, home: P
     with connected(cluster.client) as words:
         assert "cores" in words
         workers = RayWorkers(1, home / "mlruns" / "workers")
-        tray = Tray(pile_of(2, light, home, home / "t"))
+        driver = FixedTrials(trial_directories(2, light, home, home / "t"))
         workers.prepare(2, CPU)
-        workers.run(tray)
+        workers.run(driver)
         workers.close()
-    assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 2
+    assert [result.state for _, result in driver.finished] == [State.COMPLETE] * 2
 
 
 @pytest.mark.parametrize("address", ["slurm", "ray:8265", "http://head:8265"])
@@ -288,15 +289,17 @@ def test_what_is_no_address_of_ray_is_refused(address: str) -> None:
 
 
 def test_a_stopped_study_parks_its_trials_on_the_nodes(
-    crew: Crew, home: Path, write_study: Callable[..., Path]
+    make_workers: MakeWorkers, home: Path, write_study: Callable[..., Path]
 ) -> None:
-    tray = Tray(pile_of(1, write_study(("epochs: 3", "epochs: 100000")), home, home / "t"))
+    driver = FixedTrials(
+        trial_directories(1, write_study(("epochs: 3", "epochs: 100000")), home, home / "t")
+    )
 
     def stop(_: TrialDirectory, line: EpochResult) -> None:
-        tray.stopping = line.epoch >= 3
+        driver.stopping = line.epoch >= 3
 
-    tray.on_report = stop
-    workers = crew(1)
+    driver.on_report = stop
+    workers = make_workers(1)
     workers.prepare(1, CPU)
-    workers.run(tray)
-    assert [result.state for _, result in tray.finished] == [State.PARKED]
+    workers.run(driver)
+    assert [result.state for _, result in driver.finished] == [State.PARKED]

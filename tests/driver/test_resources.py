@@ -74,24 +74,24 @@ def test_each_process_sees_one_gpu_and_a_new_one_takes_the_place_of_one_that_end
 
     def seen() -> list[str]:
         found = []
-        for worker in crew._pool:
+        for worker in workers._pool:
             # The kernel shows no variables for an instant after the start of a process.
             while not (variables := psutil.Process(worker.pid).environ()):
                 time.sleep(0.01)
             found.append(variables["CUDA_VISIBLE_DEVICES"])
         return found
 
-    crew = LocalWorkers(3, tmp_path)
+    workers = LocalWorkers(3, tmp_path)
     try:
-        crew.prepare(3, given())
+        workers.prepare(3, given())
         assert seen() == ["0", "MIG-bb", "0"]
-        crew._remove(crew._pool[1])
-        crew.prepare(3, given())
+        workers._remove(workers._pool[1])
+        workers.prepare(3, given())
         assert seen() == ["0", "0", "MIG-bb"]
-        crew.prepare(1, given(gpus=0.0))
+        workers.prepare(1, given(gpus=0.0))
         assert seen() == [""], "the others have ended: they had other resources"
     finally:
-        crew.close()
+        workers.close()
 
 
 def test_a_study_file_says_what_a_worker_needs(write_study: Write) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.crew import Tray, log_of, pile_of
+from tests.support.fixed_trials import FixedTrials, log_of, trial_directories
 from tests.support.trials import EPOCHS, directory_for, numbers, planned, spec_for, write_light
-from workbench.driver import Resources, workers
+from workbench.driver import Resources
 from workbench.driver.process import Process, WorkerEnded
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, State, TrialDirectory
@@ -40,30 +40,30 @@ def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and
     write_study: Write, home: Path, tmp_path: Path
 ) -> None:
     tiny, endless = write_study(), write_study(("epochs: 3", "epochs: 100000"), name="endless")
-    tray = Tray(pile_of(4, tiny, home, tmp_path / "local"))
-    stopped = Tray(pile_of(1, endless, home, tmp_path / "stopped"))
+    driver = FixedTrials(trial_directories(4, tiny, home, tmp_path / "local"))
+    stopped = FixedTrials(trial_directories(1, endless, home, tmp_path / "stopped"))
 
     def stop(_: TrialDirectory, line: EpochResult) -> None:
         stopped.stopping = line.epoch >= 3
 
     stopped.on_report = stop
-    crew = LocalWorkers(2, tmp_path / "logs")
+    workers = LocalWorkers(2, tmp_path / "logs")
     try:
-        crew.prepare(1, Resources())
+        workers.prepare(1, Resources())
         assert len(children()) == 1, "no more processes than trials"
-        crew.prepare(9, Resources())
+        workers.prepare(9, Resources())
         assert len(children()) == 2
-        crew.run(tray)
+        workers.run(driver)
         assert len(children()) == 2, "workers stay warm between two studies"
-        crew.run(stopped)
+        workers.run(stopped)
     finally:
-        crew.close()
+        workers.close()
     assert children() == []
-    assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 4
-    here = Tray(pile_of(1, tiny, home, tmp_path / "inline"))
+    assert [result.state for _, result in driver.finished] == [State.COMPLETE] * 4
+    here = FixedTrials(trial_directories(1, tiny, home, tmp_path / "inline"))
     InlineWorkers().run(here)
     expected = numbers(here.finished[0][0])
-    assert all(numbers(directory) == expected for directory, _ in tray.finished)
+    assert all(numbers(directory) == expected for directory, _ in driver.finished)
     assert [result.state for _, result in stopped.finished] == [State.PARKED]
 
 
@@ -71,25 +71,25 @@ def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and
 def test_a_killed_worker_is_noticed_with_its_signal_and_replaced_by_one_with_its_own_log(
     light: Path, home: Path, tmp_path: Path
 ) -> None:
-    first, second = pile_of(2, light, home, tmp_path)
-    tray = Tray([first], after_a_loss=[second])
+    first, second = trial_directories(2, light, home, tmp_path)
+    driver = FixedTrials([first], after_a_loss=[second])
 
     def kill_first(directory: TrialDirectory, _: EpochResult) -> None:
         if directory.path == first.path:
             (worker,) = children()
             worker.kill()
 
-    tray.on_report = kill_first
-    crew, other = LocalWorkers(1, tmp_path / "logs"), LocalWorkers(1, tmp_path / "logs")
+    driver.on_report = kill_first
+    workers, other = LocalWorkers(1, tmp_path / "logs"), LocalWorkers(1, tmp_path / "logs")
     try:
-        crew.run(tray)
+        workers.run(driver)
         other.prepare(1, Resources())
         logs = {log_of(child).name for child in children()}
     finally:
-        crew.close()
+        workers.close()
         other.close()
-    assert tray.lost_ones == [(first, "worker ended by signal SIGKILL")]
-    assert [(at, result.state) for at, result in tray.finished] == [(second, State.COMPLETE)]
+    assert driver.lost_trials == [(first, "worker ended by signal SIGKILL")]
+    assert [(at, result.state) for at, result in driver.finished] == [(second, State.COMPLETE)]
     assert logs == {"worker-0.log", "worker-1.log"}
 
 
@@ -98,22 +98,22 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkers]:
     """A worker that was started in a folder with a file that is called like a library."""
     folder = tmp_path_factory.mktemp("warm")
     (folder / "queue.py").write_text("raise RuntimeError('imported from the directory')")
-    crew = LocalWorkers(1, folder / "logs")
+    workers = LocalWorkers(1, folder / "logs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        crew.prepare(1, Resources())
-    yield crew
-    crew.close()
+        workers.prepare(1, Resources())
+    yield workers
+    workers.close()
 
 
 @pytest.mark.timeout(120)
 def test_a_file_in_the_current_directory_is_never_imported_by_a_worker(
     warm: LocalWorkers, light: Path, home: Path, tmp_path: Path
 ) -> None:
-    tray = Tray(pile_of(1, light, home, tmp_path / "pile"))
-    warm.run(tray)
-    assert tray.lost_ones == []
-    assert [result.state for _, result in tray.finished] == [State.COMPLETE]
+    driver = FixedTrials(trial_directories(1, light, home, tmp_path / "waiting"))
+    warm.run(driver)
+    assert driver.lost_trials == []
+    assert [result.state for _, result in driver.finished] == [State.COMPLETE]
 
 
 @pytest.mark.timeout(120)
@@ -121,38 +121,38 @@ def test_a_trial_that_hangs_is_tried_again_and_one_that_reports_now_and_then_is_
     warm: LocalWorkers, light: Path, home: Path, tmp_path: Path
 ) -> None:
     slow, hung = (
-        pile_of(1, write_light(tmp_path / name, train), home, tmp_path / name)
+        trial_directories(1, write_light(tmp_path / name, train), home, tmp_path / name)
         for name, train in (
             ("slow", EPOCHS.replace("yield", "__import__('time').sleep(0.8); yield")),
             ("hung", EPOCHS.replace("yield", "__import__('time').sleep(3600); yield")),
         )
     )
     # Loading libraries is no report either.
-    warm.run(Tray(pile_of(1, light, home, tmp_path / "light")))
+    warm.run(FixedTrials(trial_directories(1, light, home, tmp_path / "light")))
     warm._resources = Resources(stall_timeout=2.0)
-    tray = Tray([*slow, *hung])
-    warm.run(tray)
-    assert [result.state for _, result in tray.finished] == [State.COMPLETE]
-    assert tray.lost_ones == [(hung[0], "stalled: no report for 2 s")]
+    driver = FixedTrials([*slow, *hung])
+    warm.run(driver)
+    assert [result.state for _, result in driver.finished] == [State.COMPLETE]
+    assert driver.lost_trials == [(hung[0], "stalled: no report for 2 s")]
 
 
 @pytest.mark.timeout(120)
 def test_no_trial_loses_an_attempt_to_a_worker_that_ended_while_it_had_none(
     light: Path, home: Path, tmp_path: Path
 ) -> None:
-    tray = Tray(pile_of(1, light, home, tmp_path))
-    crew = LocalWorkers(1, tmp_path / "logs")
+    driver = FixedTrials(trial_directories(1, light, home, tmp_path))
+    workers = LocalWorkers(1, tmp_path / "logs")
     try:
-        crew.prepare(1, Resources())
+        workers.prepare(1, Resources())
         (idle,) = (child for child in children() if log_of(child).parent == tmp_path / "logs")
         idle.kill()
         while idle.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-        crew.run(tray)
+        workers.run(driver)
     finally:
-        crew.close()
-    assert tray.lost_ones == []
-    assert [result.state for _, result in tray.finished] == [State.COMPLETE]
+        workers.close()
+    assert driver.lost_trials == []
+    assert [result.state for _, result in driver.finished] == [State.COMPLETE]
 
 
 @pytest.mark.parametrize("words", ["", ": MemoryError: its own"])
@@ -173,7 +173,7 @@ def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_ep
 ) -> None:
     spec = planned(spec_for(tiny, home), loader_workers=1)
     directory = directory_for(spec, tmp_path / "t")
-    tray = Tray([directory])
+    driver = FixedTrials([directory])
     epochs: list[int] = []
 
     def kill_the_loader_once(_: TrialDirectory, result: EpochResult) -> None:
@@ -185,17 +185,17 @@ def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_ep
                 loader.kill()
 
     def try_again(lost: TrialDirectory, reason: str) -> None:
-        tray.lost_ones.append((lost, reason))
+        driver.lost_trials.append((lost, reason))
         lost.write_spec(replace(spec, attempt=2))
-        tray.pile.append(lost)
+        driver.waiting.append(lost)
 
-    tray.on_report = kill_the_loader_once
-    tray.lost = try_again  # type: ignore[assignment, method-assign]
-    InlineWorkers().run(tray)
-    assert [result.reason for _, result in tray.finished] == [None]
-    ((_, reason),) = tray.lost_ones
+    driver.on_report = kill_the_loader_once
+    driver.lost = try_again  # type: ignore[assignment, method-assign]
+    InlineWorkers().run(driver)
+    assert [result.reason for _, result in driver.finished] == [None]
+    ((_, reason),) = driver.lost_trials
     assert reason.startswith("a loader process died: DataLoader worker")
-    ((_, result),) = tray.finished
+    ((_, result),) = driver.finished
     assert (result.state, result.attempt) == (State.COMPLETE, 2)
     # The answer to the first epoch may have been lost; it is neither trained nor written again.
     assert epochs == [1, 1, 2, 3]
@@ -208,19 +208,19 @@ def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_ep
 def test_a_worker_that_does_not_stop_in_time_is_killed_and_reported(
     light: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.0)
-    tray = Tray(pile_of(1, light, home, tmp_path))
+    monkeypatch.setattr("workbench.driver.workers.GRACE_SECONDS", 0.0)
+    driver = FixedTrials(trial_directories(1, light, home, tmp_path))
 
     def freeze(_: TrialDirectory, __: EpochResult) -> None:
-        tray.stopping = True
+        driver.stopping = True
         for child in children():
             os.kill(child.pid, signal.SIGSTOP)
 
-    tray.on_report = freeze
-    crew = LocalWorkers(1, tmp_path / "logs")
+    driver.on_report = freeze
+    workers = LocalWorkers(1, tmp_path / "logs")
     try:
-        crew.run(tray)
+        workers.run(driver)
     finally:
-        crew.close()
-    ((_, reason),) = tray.lost_ones
+        workers.close()
+    ((_, reason),) = driver.lost_trials
     assert reason == "did not stop within 0 s"

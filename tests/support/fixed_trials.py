@@ -1,4 +1,4 @@
-"""A driver with a fixed pile of trials, for tests of workers; and their logs."""
+"""A driver with a fixed list of trials, for tests of workers; and their logs."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from workbench.driver import Driver
 from workbench.record import Decision, EpochResult, Result, TrialDirectory
 
 
-class Tray(Driver):
-    """A driver with a fixed pile of trials."""
+class FixedTrials(Driver):
+    """A driver with a fixed list of trials."""
 
     stopping: bool = False
 
     def __init__(
-        self, pile: list[TrialDirectory], after_a_loss: Sequence[TrialDirectory] = ()
+        self, waiting: list[TrialDirectory], after_a_loss: Sequence[TrialDirectory] = ()
     ) -> None:
-        self.pile = pile
+        self.waiting = waiting
         self.after_a_loss = after_a_loss
         self.finished: list[tuple[TrialDirectory, Result]] = []
-        self.lost_ones: list[tuple[TrialDirectory, str]] = []
+        self.lost_trials: list[tuple[TrialDirectory, str]] = []
         self.on_report: Callable[[TrialDirectory, EpochResult], None] | None = None
         self.answer = Decision.CONTINUE
 
     def next(self) -> TrialDirectory | None:
-        return self.pile.pop(0) if self.pile and not self.stopping else None
+        return self.waiting.pop(0) if self.waiting and not self.stopping else None
 
     def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
         if self.on_report is not None:
@@ -39,8 +39,8 @@ class Tray(Driver):
         self.finished.append((directory, result))
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        self.lost_ones.append((directory, reason))
-        self.pile += self.after_a_loss
+        self.lost_trials.append((directory, reason))
+        self.waiting += self.after_a_loss
 
     def halt(self, directory: TrialDirectory, reason: str) -> None:
         raise AssertionError(reason)
@@ -49,7 +49,7 @@ class Tray(Driver):
         return None
 
 
-def pile_of(count: int, file: Path, home: Path, folder: Path) -> list[TrialDirectory]:
+def trial_directories(count: int, file: Path, home: Path, folder: Path) -> list[TrialDirectory]:
     spec = spec_for(file, home)
     return [directory_for(spec, folder / str(number)) for number in range(count)]
 
