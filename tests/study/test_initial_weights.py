@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support import tiny_bert
@@ -16,9 +18,12 @@ from workbench import record
 from workbench.commands.run import run_study
 from workbench.downloads import Absent
 from workbench.driver.workers import InlineWorkers
+from workbench.record.strategy import Plan
+from workbench.study import contamination, description
 from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
+from workbench.study.confirm import requirements
 from workbench.study.study import Study
 from workbench.study.weights import find
 from workbench.tracker import Tracker
@@ -145,3 +150,94 @@ def test_a_second_study_starts_from_a_run(ran: tuple[Path, Path], tmp_path: Path
     (tmp_path / "second.yaml").write_text(broken)
     with pytest.raises(StudyFileError, match="MLflow has no run nothing"):
         check(Study(load(tmp_path / "second.yaml"), home))
+
+
+def started(ran: tuple[Path, Path], source: str, *overrides: str) -> Study:
+    """A study that starts from weights, on the data of the first one."""
+    folder, home = ran
+    text = FIRST.replace("name: first", "name: second") + "confirm: {smallest_effect: 0.01}\n"
+    text = text.replace("hidden: [8]}", f"hidden: [8], weights: {source}}}")
+    (folder / "second.yaml").write_text(text)
+    return Study(load(folder / "second.yaml", overrides), home)
+
+
+def write(ran: tuple[Path, Path], name: str, plan: Plan, digest: str) -> record.TrialDirectory:
+    """The record of a trial of another study, with the weights of the first one's."""
+    first = best_of(ran[1])
+    spec = first.spec()
+    assert spec is not None
+    trial = record.TrialDirectory(record.study_directory(ran[1], name) / "trial")
+    trial.write_spec(replace(spec, study=name, plan=plan, data_digest=digest))
+    trial.weights.write_bytes(first.weights.read_bytes())
+    return trial
+
+
+def seen(study: Study) -> list[int | None]:
+    return [found.seen for found in contamination.find(study)]
+
+
+@pytest.mark.parametrize("source", ["first.yaml", "best.safetensors"])
+def test_a_confirmation_never_tests_on_what_its_initial_weights_have_learnt_from(
+    ran: tuple[Path, Path], source: str
+) -> None:
+    if source != "first.yaml":
+        source = str(best_of(ran[1]).weights)
+    study = started(ran, source, "search.seed=1")
+    (problem,) = requirements.find(study)
+    (found,) = contamination.find(study)
+    assert found.seen is not None and 0 < found.seen < found.tested == 40
+    assert problem.place == f"{study.file}:5" and problem.key == "recipe.backbone.weights"
+    assert f"{found.seen} of 40 test samples were in the training" in str(problem)
+    assert "search.seed" in str(problem)
+    # The author and the reader of the report learn of it too.
+    assert any(str(found) in note for note in description.notes(study))
+    assert description.describe(study)["backbone"]["notes"] == [str(found)]
+
+
+@pytest.fixture(scope="module")
+def others(ran: tuple[Path, Path]) -> str:
+    """A data set of other samples with as many features, as a study file names it."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 13)).astype("float32"), np.arange(200) % 3
+    np.savez(ran[0] / "others.npz", x=x, y=y)
+    return "recipe.dataset={name: arrays, path: others.npz}"
+
+
+def test_weights_may_come_from_the_same_division_of_the_data_or_from_other_data(
+    ran: tuple[Path, Path], others: str
+) -> None:
+    same = started(ran, "first.yaml")
+    assert requirements.find(same) == [] and seen(same) == []
+    assert description.describe(same)["backbone"]["notes"] == []
+    assert seen(started(ran, "first.yaml", others, "search.seed=1")) == []
+
+
+@pytest.mark.parametrize(
+    "change", ["recipe.dataset.test=60", "recipe.dataset.classes=[class_0, class_2]"]
+)
+def test_the_same_seed_does_not_divide_other_parts_of_the_data_alike(
+    ran: tuple[Path, Path], change: str
+) -> None:
+    (count,) = seen(started(ran, "first.yaml", change))
+    assert count
+
+
+def test_what_earlier_trials_in_a_chain_of_weights_have_learnt_from_counts(
+    ran: tuple[Path, Path], others: str
+) -> None:
+    study = started(ran, "first.yaml", others)
+    # Of other data, so that only the first trial of the chain has seen wines.
+    between = write(ran, "between", plan := study.strategies[0].plan, study.inputs.digest(plan))
+    (found,) = contamination.find(started(ran, str(between.weights), "search.seed=1"))
+    assert found.seen and found.trial.startswith("first's ")
+
+
+def test_that_a_trials_data_have_changed_since_is_said_and_refuses_nothing(
+    ran: tuple[Path, Path],
+) -> None:
+    plan = started(ran, "first.yaml").strategies[0].plan
+    other = write(ran, "other", replace(plan, weights=None), "of other rows")
+    study = started(ran, str(other.weights), "search.seed=1")
+    (found,) = contamination.find(study)
+    assert found.seen is None and "its data have changed since" in str(found)
+    assert requirements.find(study) == []

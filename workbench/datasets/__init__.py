@@ -14,8 +14,10 @@ from workbench.datasets.catalogue import (
     entry_of,
 )
 from workbench.datasets.loading import (
+    Division,
     load,
     load_test,
+    overlap,
     paths_of,
     require_repeatable,
     sizes,
@@ -30,6 +32,7 @@ __all__ = [
     "IMAGE_OPTIONS",
     "TARGETS",
     "Data",
+    "Division",
     "Entry",
     "Part",
     "Samples",
@@ -39,6 +42,7 @@ __all__ = [
     "load",
     "load_test",
     "must_be_open",
+    "overlap",
     "paths_of",
     "require_repeatable",
     "sizes",

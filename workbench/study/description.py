@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench import record
 from workbench.record.strategy import Knobs, Plan
-from workbench.study import lint, space
+from workbench.study import contamination, lint, space
 from workbench.study.config.knobs import Categorical, Interval, Level, levels_of
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import describe_entry
@@ -126,6 +126,7 @@ def _backbones(study: Study, knobs: Knobs) -> dict[str, Any]:
             called = called or label
         elif found not in (known for _, known in others):
             others.append((label, found))
+    first["notes"] += map(str, contamination.find(study))
     if not others:
         return first
     return {
@@ -182,7 +183,11 @@ def _data_notes(study: Study) -> list[str]:
         (called, list(study.inputs.outline(knobs).notes))
         for called, knobs in _distinct(study, "backbone")
     ]
-    return [*_sentences("dataset", data), *_sentences("backbone.weights", weights)]
+    return [
+        *_sentences("dataset", data),
+        *_sentences("backbone.weights", weights),
+        *(f"backbone.weights: {found}" for found in contamination.find(study)),
+    ]
 
 
 def _of_data(sizes: Mapping[str, Any]) -> list[str]:

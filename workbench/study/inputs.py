@@ -88,7 +88,7 @@ class Inputs:
             def check() -> None:
                 datasets.require_repeatable(dataset, target=target)
 
-            self._once(check, [None], "repeatable", dataset, target)
+            self.once(check, [None], "repeatable", dataset, target)
 
     def digest(self, plan: Plan) -> str:
         """Hash of the data set that a plan is made for."""
@@ -101,12 +101,12 @@ class Inputs:
             seeds = {"study_seed": self._study_seed, "seed": self.seed}
             return datasets.sizes(dataset, target=target, **seeds)
 
-        found: dict[str, Any] = self._once(
+        found: dict[str, Any] = self.once(
             compute, [datasets.paths_of(dataset)], "sizes", dataset, target
         )
         return found
 
-    def _once(
+    def once(
         self, compute: Callable[[], Any], paths: Sequence[Sequence[Path] | None], *key: object
     ) -> Any:
         """A result as JSON: reading data may take minutes, and most strategies share it.
@@ -153,7 +153,7 @@ class Inputs:
         """
         dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
         paths = [datasets.paths_of(dataset), backbones.paths_of(backbone, None)]
-        self._once(lambda: check() is None, paths, name, dataset, backbone, knobs)
+        self.once(lambda: check() is None, paths, name, dataset, backbone, knobs)
 
     def _task(self, knobs: Knobs) -> Knobs:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
@@ -190,7 +190,7 @@ class Inputs:
         dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
         source = knobs["backbone"].get("weights")
         weights = self.weights(source, backbone) if source else None
-        found = self._once(
+        found = self.once(
             lambda: asdict(self._build(knobs)),
             [datasets.paths_of(dataset), backbones.paths_of(backbone, weights)],
             *("outline", dataset, self._task(knobs), backbone, knobs["backbone"].get("keep_head")),

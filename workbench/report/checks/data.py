@@ -119,14 +119,18 @@ def numbers(study: StoredStudy) -> Answer:
 
 def weights(study: StoredStudy) -> Answer:
     """Are there notes on the initial weights?"""
-    backbone = study.backbone
-    if backbone is None or not backbone.weights:
+    first = study.backbone
+    backbones = () if first is None else (first, *first.others)
+    if not any(backbone.weights for backbone in backbones):
         return Answer("ok", "There are no initial weights: training starts from scratch.")
-    if backbone.notes is None:
-        return _UNKNOWN
-    if not backbone.notes:
+    notes: dict[str, None] = {}
+    for backbone in backbones:
+        if backbone.weights and backbone.notes is None:
+            return _UNKNOWN
+        notes |= dict.fromkeys(backbone.notes or ())
+    if not notes:
         return Answer("ok", "No.")
-    return Answer("note", " ".join(f"{note.strip().rstrip('.')}." for note in backbone.notes))
+    return Answer("note", " ".join(f"{note.strip().rstrip('.')}." for note in notes))
 
 
 def _plain(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.study import space
+from workbench.study import contamination, space
 from workbench.study.config.document import Location, Problem, Words
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
@@ -32,7 +32,7 @@ def find(study: Study) -> list[Problem]:
             "a metric of the validation part; the training part does not measure generalization"
         )
         found.append(document.problem(("objective", "metric"), metric, expected))
-    return [*found, *_unequal(config), *_tested(study)]
+    return [*found, *_unequal(config), *_tested(study), *_contaminated(study)]
 
 
 def _unequal(config: StudyConfig) -> list[Problem]:
@@ -71,4 +71,19 @@ def _tested(study: Study) -> list[Problem]:
         config.document.problem(
             (config.factor_block,), words, "the same ones for all: only they are pairs"
         )
+    ]
+
+
+def _contaminated(study: Study) -> list[Problem]:
+    """No test sample may be one that the initial weights were trained on, or chosen by."""
+    at = study.config.location("backbone.weights")
+    expected = (
+        "weights that have seen no test sample: of a study with the same data, search.seed and "
+        "dataset.test, or of other samples (another data set, other dataset.classes, or another "
+        "dataset.part)"
+    )
+    return [
+        study.config.document.problem(at, Words(str(found)), expected)
+        for found in contamination.find(study)
+        if found.seen is not None
     ]
