@@ -83,7 +83,8 @@ def test_a_trial_with_adapters_resumes_to_the_last_bit(fields: dict[str, Any]) -
 def test_adapters_change_nothing_until_they_are_trained() -> None:
     _, staged, data = parts(phase(), backbone=MLP)
     before = staged.module(every(data.train))
-    adapted = lora.inject(staged, Lora(rank=2), frozen=0, seed=1)
+    example = every(data.train)[:2]
+    adapted = lora.inject(staged, Lora(rank=2), frozen=0, seed=1, example=example)
     assert torch.equal(adapted.module(every(data.train)), before)
     assert same(lora.merged(adapted.module, {}), plain())
 
@@ -91,10 +92,11 @@ def test_adapters_change_nothing_until_they_are_trained() -> None:
 def test_a_freeze_depth_draws_the_same_adapters() -> None:
     drawn = []
     for frozen in (0, 2):
-        _, staged, _ = parts(phase(), backbone=MLP)
+        _, staged, data = parts(phase(), backbone=MLP)
+        example = every(data.train)[:2]
         torch.manual_seed(frozen)
         state = torch.get_rng_state()
-        module = lora.inject(staged, Lora(rank=2), frozen=frozen, seed=1).module
+        module = lora.inject(staged, Lora(rank=2), frozen=frozen, seed=1, example=example).module
         assert torch.equal(torch.get_rng_state(), state)
         drawn.append(module.get_parameter("hidden3.0.lora_A.default.weight").detach())
     assert torch.equal(drawn[0], drawn[1])
@@ -196,7 +198,9 @@ def test_a_stage_that_is_itself_a_layer_is_adapted_in_its_place() -> None:
 
 
 def test_stages_that_are_never_trained_get_none_and_the_contract_holds() -> None:
-    staged = lora.inject(mixed(parts(phase())[1]), Lora(targets=("mix",)), frozen=1, seed=0)
+    _, made, data = parts(phase())
+    staged, example = mixed(made), every(data.train)[:2]
+    staged = lora.inject(staged, Lora(targets=("mix",)), frozen=1, seed=0, example=example)
     assert [sum(t.numel() for t in tensors) for _, tensors in staged.tensors()] == [
         2 * 2 * 8 + 8,
         8 * 8 + 8 + 2 * 8 * 8 + (3 * 8 * 8 + 3 * 8) + (8 * 8 + 8) + (8 * 8 + 8),
@@ -205,15 +209,43 @@ def test_stages_that_are_never_trained_get_none_and_the_contract_holds() -> None
     assert stages.describe(staged)[0] == ("patch", 2 * 2 * 8 + 8)
 
 
+class Functional(nn.Module):
+    """Attention as Swin's and BEiT's: it reads the weights of its layer, which is never called."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.block = nn.ModuleDict({"qkv": nn.Linear(64, 24), "project": nn.Linear(24, 8)})
+        self.head = nn.Linear(8, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        qkv = self.block["qkv"]
+        made = nn.functional.linear(inputs.flatten(start_dim=1), qkv.weight, qkv.bias)
+        outputs: Tensor = self.head(self.block["project"](made))
+        return outputs
+
+
+def functional(staged: Staged) -> Staged:
+    torch.manual_seed(3)
+    module = Functional(2)
+    block = Stage(name="block", modules=(module.block,))
+    return Staged(module=module, stages=(block,), head=module.head)
+
+
+def test_a_layer_whose_weights_are_only_read_gets_none() -> None:
+    assert adapted(parts(phase(), change=functional, lora=Lora())) == {"block.project"}
+    with pytest.raises(ValueError, match=r"ends in qkv and is called .* layers: block\.project"):
+        make(phase(), change=functional, lora=Lora(targets=("qkv",)))
+
+
 # --------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (("projekt",), "ends in projekt; .*; did you mean project?"),
-        (("head",), "ends in head;"),
-        (("out_proj",), "ends in out_proj;"),
+        (("projekt",), "ends in projekt and .*; did you mean project?"),
+        (("head",), "ends in head and"),
+        (("out_proj",), "ends in out_proj and"),
     ],
 )
 def test_a_target_that_names_nothing_is_refused_with_what_there_is(

@@ -119,8 +119,9 @@ class Engine:
         mixup.check(plan, data.kind)
         if plan.lora is not None:
             deepest = min(parameter_groups.depth(phase, phase.epochs) for phase in plan.phases)
+            example = data.validation.inputs[torch.arange(min(2, len(data.validation.inputs)))]
             with memory.explain_errors("adding LoRA's adapters", device=torch.device("cpu")):
-                staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
+                staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed, example=example)
         self._staged = staged
         parameter_groups.check(staged, plan)
         with self._explain_errors("moving the model to its device"):

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +20,15 @@ from workbench.messages import did_you_mean, listed
 from workbench.record.seeds import derive
 from workbench.record.strategy import Lora
 
+if TYPE_CHECKING:
+    from workbench.datasets.samples import Batch
+
 _ADAPTER = "default"
 # peft puts this into the names of a wrapped layer's own parameters.
 _BASE = ".base_layer."
 
 
-def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
+def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int, example: Batch) -> Staged:
     """The model with adapters in its stages; its outputs are the same until they are trained.
 
     Each adapter is initialised with its own seed, so that a freeze depth does not change the
@@ -33,9 +37,10 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
 
     Args:
         staged: Its module is changed in place, its weights are not.
-        lora: ``targets`` may name linear and 2d convolutional layers.
+        lora: ``targets`` may name linear and 2d convolutional layers that the model calls.
         frozen: Number of stages that are never trained; they get no adapters.
         seed: The trial's training seed.
+        example: Some inputs, on the device of the module: they show which layers it calls.
 
     Returns:
         The same module, in stages that contain the adapters; it has no cuts.
@@ -53,7 +58,7 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
             "lora needs the library peft, which is not installed: pip install peft"
         ) from error
 
-    chosen = _targets(staged, lora, frozen)
+    chosen = _targets(staged, lora, frozen, example)
     # peft initialises every adapter from the global generator; it must be unchanged afterwards.
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         # peft detects how GPT-2's linear layers store their weights, and warns about it.
@@ -119,7 +124,31 @@ def merged(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor
     return plain
 
 
-def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
+def _called(module: nn.Module, example: Batch) -> set[int]:
+    """The modules, by id, that a forward pass calls; the others have at most their weights read.
+
+    Attention is often such a case: torch's own, Swin's and BEiT's multiply by the weights of their
+    layers, so that an adapter of such a layer would have no effect.
+    """
+    called: set[int] = set()
+
+    def enter(entered: nn.Module, _: Any) -> None:
+        called.add(id(entered))
+
+    hooks = [part.register_forward_pre_hook(enter) for part in module.modules()]
+    was = module.training
+    try:
+        # With gradients, because torch has faster ways in evaluation without them.
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            module.eval()(example)
+    finally:
+        module.train(was)
+        for hook in hooks:
+            hook.remove()
+    return called
+
+
+def _targets(staged: Staged, lora: Lora, frozen: int, example: Batch) -> dict[str, nn.Module]:
     """The layers that get an adapter, by their names in the model."""
     from transformers.pytorch_utils import Conv1D
 
@@ -129,17 +158,11 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
         for top in stage.modules
         for module in top.modules()
     }
-    # torch's own attention multiplies by these weights without calling the layer: an adapter would
-    # have no effect.
-    unused = {
-        id(module.out_proj)
-        for module in staged.module.modules()
-        if isinstance(module, nn.MultiheadAttention)
-    }
+    inside &= _called(staged.module, example)
     fit: dict[str, nn.Module] = {
         name: module
         for name, module in staged.module.named_modules()
-        if id(module) in inside - unused and isinstance(module, nn.Linear | Conv1D | nn.Conv2d)
+        if id(module) in inside and isinstance(module, nn.Linear | Conv1D | nn.Conv2d)
     }
     if lora.targets is None:
         linear = {n: module for n, module in fit.items() if not isinstance(module, nn.Conv2d)}
@@ -148,7 +171,7 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
             if not fit:
                 other = "no other layer can have one, so"
             raise ValueError(
-                "lora adds adapters to linear layers, but the stages "
+                "lora adds adapters to linear layers that the model calls, but the stages "
                 f"{', '.join(staged.names[frozen:])} have none; {other} remove lora from"
                 " the recipe."
             )
@@ -160,7 +183,8 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
             ends = [name.rpartition(".")[2] for name in fit] + list(fit)
             raise ValueError(
                 f"lora.targets: no linear or convolutional layer in the stages that are not frozen "
-                f"has a name that ends in {target}; their layers: {listed(fit)}"
+                f"has a name that ends in {target} and is called by the model, which an adapter "
+                f"needs; their layers: {listed(fit)}"
                 f"{did_you_mean(target, ends) or '.'}"
             )
         chosen |= matches
