@@ -191,3 +191,21 @@ def test_the_schedules_agree_with_torchs_own_schedulers() -> None:
 def test_the_last_step_still_moves_the_weights() -> None:
     assert factors(Schedule(name="linear"))[-1] == pytest.approx(1 / 20)
     assert factors(Schedule(name="cosine"))[-1] > 0
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_parameter_without_a_gradient_in_the_first_steps_joins_as_without_a_fused_kernel(
+    name: str,
+) -> None:
+    ends = []
+    for fused in (True, False):
+        first, later = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2))
+        optimizer = optimizers.build(phase(name), [first, later])
+        for group in optimizer.param_groups:
+            group["fused"] = fused
+        for step in range(5):
+            first.grad = torch.arange(3.0) + step
+            later.grad = torch.arange(2.0) - step if step in (2, 4) else None
+            optimizer.step()
+        ends.append(torch.cat([first.detach(), later.detach()]))
+    torch.testing.assert_close(ends[0], ends[1])

@@ -181,7 +181,27 @@ def build(
     optimizer: torch.optim.Optimizer = resolve_name(entry.target)(
         parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, **arguments
     )
+    if arguments.get("fused") and "momentum" in arguments:
+        optimizer.register_step_pre_hook(_begin_momentum)
     return optimizer
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Give parameters that join later the momentum 0, from which they start as from none.
+
+    A model may leave out some of its layers in some steps; torch's fused kernel wants the momentum
+    of all parameters or of none.
+    """
+    import torch
+
+    for group in optimizer.param_groups:
+        if not group["momentum"]:
+            continue
+        live = [parameter for parameter in group["params"] if parameter.grad is not None]
+        without = [p for p in live if optimizer.state[p].get("momentum_buffer") is None]
+        if len(without) < len(live):
+            for parameter in without:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _constant(schedule: Schedule, progress: float, epochs: float) -> float:
