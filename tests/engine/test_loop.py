@@ -649,6 +649,34 @@ def test_a_step_in_several_passes_is_the_same_step_with_class_weights(
         torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [None, 3])
+def test_the_training_loss_of_an_epoch_is_weighted_by_class_as_that_of_validation(
+    size: int | None,
+) -> None:
+    # Batches differ in their share of the rare class, and the model predicts the other one.
+    dataset = {"name": "wine", "classes": ["class_0", "class_1"], "validation": 40, "test": 40}
+
+    def unequal(staged: Staged) -> Staged:
+        assert isinstance(staged.head, nn.Linear)
+        staged.head.bias.data.copy_(torch.tensor([2.0, -2.0]))
+        return staged
+
+    engine, staged, data = parts(
+        phase("sgd", epochs=1, learning_rate=1e-12, weight_decay=0.0),
+        backbone="mlp",
+        dataset=dataset,
+        task={"name": "classification", "class_weights": [1.0, 20.0]},
+        micro_batch_size=size,
+        change=unequal,
+    )
+    (result,) = engine.epochs()
+    with torch.inference_mode():
+        outputs = staged.module.eval()(every(data.train))
+    weights = torch.tensor([1.0, 20.0])
+    expected = nn.functional.cross_entropy(outputs, data.train.targets, weight=weights)
+    assert result.metrics["train/loss"] == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_passes_take_no_more_samples_than_they_are_allowed_and_leave_none_alone() -> None:
     engine, staged, _ = parts(phase(epochs=1), batch_size=7, micro_batch_size=3)
     sizes: list[int] = []

@@ -286,7 +286,8 @@ class Engine:
         first, last = round(steps * part / each), round(steps * (part + 1) / each)
         self._stored = self._frozen.outputs(self._staged, epoch)
         stages.train_mode(self._staged, parameter_groups.depth(phase, within))
-        losses, outputs, targets, count = [], [], [], 0
+        losses, outputs, targets = [], [], []
+        weight: Tensor | float = 0.0
         batch_positions = self._batches.positions(epoch, first, last)
         batch_inputs: Iterable[Batch | None]
         if self._stored.train is None:
@@ -300,13 +301,15 @@ class Engine:
             self._stop_if_asked()
             batch_targets = self._batches.targets(positions)
             self._set_learning_rates(phase, step)
-            loss, batch_outputs = self._step(phase, epoch, step, positions, inputs, batch_targets)
-            losses.append(loss * len(batch_targets))
+            loss, batch_weight, batch_outputs = self._step(
+                phase, epoch, step, positions, inputs, batch_targets
+            )
+            losses.append(loss * batch_weight)
             outputs.append(batch_outputs)
             targets.append(batch_targets)
-            count += len(batch_targets)
+            weight = weight + batch_weight
         # One transfer from the device for all steps, not one for each.
-        mean = float(torch.stack(losses).sum()) / count
+        mean = float(torch.stack(losses).sum()) / float(weight)
         return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
 
     def _step(
@@ -317,8 +320,8 @@ class Engine:
         positions: Tensor,
         inputs: Batch | None,
         targets: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """One step of the optimizer: the batch's mean loss, and its outputs."""
+    ) -> tuple[Tensor, Tensor | float, Tensor]:
+        """One step of the optimizer: the batch's mean loss, its weight in it, and its outputs."""
         plan = self._plan
         if plan.mixup or plan.cutmix:
             assert isinstance(inputs, Tensor)
@@ -335,15 +338,15 @@ class Engine:
         self._optimizer.zero_grad(set_to_none=True)
         # With several passes, each loss counts by its part of the batch's weight, so that gradients
         # add up to those of the whole batch.
-        whole = self._task.total_weight(targets) if len(passes) > 1 else None
+        whole = self._task.total_weight(targets)
         losses, outputs = [], []
         for number, rows in enumerate(passes):
             self._dropout_seeds.begin(epoch, step, number)
-            part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
+            part = slice(int(rows[0]), int(rows[-1]) + 1) if len(passes) > 1 else slice(None)
             given = None if inputs is None else batches.rows(inputs, part)
             passed = self._forward(epoch, positions[part], given)
             loss = self._task.loss(passed, targets[part])
-            if whole is not None:
+            if len(passes) > 1:
                 loss = loss * (self._task.total_weight(targets[part]) / whole)
             torch.autograd.backward(loss)
             losses.append(loss.detach())
@@ -357,7 +360,7 @@ class Engine:
         self._optimizer.step()
         if self._average is not None:
             self._average.update()
-        return torch.stack(losses).sum(), torch.cat(outputs)
+        return torch.stack(losses).sum(), whole, torch.cat(outputs)
 
     def _forward(self, epoch: int, positions: Tensor, inputs: Batch | None) -> Tensor:
         module, stored = self._staged.module, self._stored.train
