@@ -206,6 +206,25 @@ def test_another_seed_validates_on_other_groups_and_the_largest_is_not_always_th
     assert 0 < sum(in_test) < 30
 
 
+def test_a_small_class_with_few_groups_is_in_validation_for_every_seed() -> None:
+    # As traffic signs: every class has series of 30 images, some have only a few.
+    sizes = [7, 70, 70, 7, 50, 7] * 5
+    targets = torch.tensor([label for label, size in enumerate(sizes) for _ in range(30 * size)])
+    found = Samples(
+        kind="vector",
+        inputs=torch.zeros(len(targets), 1),
+        targets=targets,
+        classes=tuple(map(str, range(len(sizes)))),
+        groups=torch.arange(len(targets)) // 30,
+        given=torch.cat([torch.full((len(targets) - 30,), TRAIN), torch.full((30,), TEST)]),
+    )
+    for seed in range(6):
+        split = draw(found, seed=seed)
+        counts = torch.bincount(found.targets[split.validation], minlength=len(sizes))
+        assert (counts >= 30).all()
+        assert abs(len(split.validation) / (len(targets) - 30) - 0.2) < 0.02
+
+
 def test_too_few_groups_and_torn_groups_are_refused() -> None:
     two = samples(groups=torch.arange(300) % 2)
     with pytest.raises(ValueError, match=r"2 groups of .* cannot give 60 test samples"):

@@ -150,6 +150,22 @@ def test_images_in_files_are_decoded_once_and_named_by_their_paths(
     assert samples.inputs.shape == (8, 3, 8, 8)  # type: ignore[union-attr]
 
 
+def test_frames_of_one_traffic_sign_stay_in_one_part(
+    data: Path, monkeypatch: pytest.MonkeyPatch, few: None
+) -> None:
+    files.gtsrb(data / "gtsrb", monkeypatch)
+    got = datasets.load({"name": "gtsrb", "classes": [0, 1], "validation": 6}, study_seed=0, seed=0)
+    assert got.names is not None
+    train, validation = (
+        {got.names[number].rpartition("_")[0] for number in part.index.tolist()}
+        for part in (got.train, got.validation)
+    )
+    # Tracks are numbered afresh in each class.
+    assert (len(train), len(validation)) == (6, 2) and not train & validation
+    test = datasets.sizes({"name": "gtsrb", "classes": [0, 1]}, study_seed=0, seed=0)["test"]
+    assert test == 2
+
+
 @pytest.mark.parametrize("name", torchvision_names.TORCHVISION)
 def test_what_is_absent_is_said_in_a_sentence_with_the_way_to_get_it(name: str, data: Path) -> None:
     source = torchvision_names.TORCHVISION[name]

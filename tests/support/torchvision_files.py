@@ -16,7 +16,7 @@ import pickle
 import struct
 import tarfile
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -293,10 +293,12 @@ def eurosat(root: Path, patch: pytest.MonkeyPatch) -> Parts:
 def gtsrb(root: Path, patch: pytest.MonkeyPatch) -> Parts:
     base = root / "gtsrb"
     for label in range(2):
-        _picture(base / "GTSRB" / "Training" / f"{label:05d}" / "00000_00000.ppm", 30, 29)
+        for track, frame in product(range(4), range(3)):
+            place = base / "GTSRB" / "Training" / f"{label:05d}"
+            _picture(place / f"{track:05d}_{frame:05d}.ppm", 30, 29)
         _picture(base / "GTSRB" / "Final_Test" / "Images" / f"{label:05d}.ppm", 30, 29)
     (base / "GT-final_test.csv").write_text("Filename;ClassId\n00000.ppm;0\n00001.ppm;1\n")
-    return [[0, 1], [0, 1]]
+    return [[0] * 12 + [1] * 12, [0, 1]]
 
 
 def caltech101(root: Path, patch: pytest.MonkeyPatch) -> Parts:

@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,9 +220,16 @@ def _of_files(
             "unpacked completely. Delete the unpacked files and start again; to use only some of "
             "the images, set dataset.name: image_folder."
         )
-    return loading.samples_of_files(
+    samples = loading.samples_of_files(
         files, labels, given, root=root, classes=classes, where=f"{name} in {root}", form=form
     )
+    if name == "gtsrb":
+        assert samples.names is not None
+        # 30 images each are frames of one sign, as ``CLASS/TRACK_FRAME.ppm``; test images stand
+        # alone.
+        tracks = np.unique([each.rpartition("_")[0] or each for each in samples.names], False, True)
+        samples = replace(samples, groups=torch.from_numpy(tracks[1]))
+    return samples
 
 
 def _of_pcam(

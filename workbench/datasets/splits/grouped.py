@@ -18,7 +18,9 @@ _TRIES = 20
 _VISITS = 20_000
 
 
-def choose(members: Sequence[Tensor], size: int, *, seed: int, part: str) -> Tensor:
+def choose(
+    members: Sequence[Tensor], size: int, *, seed: int, part: str, complete: bool = False
+) -> Tensor:
     """Choose groups that have close to ``size`` samples in the strata's proportions.
 
     Greedy, like scikit-learn's StratifiedGroupKFold: a group is taken if that brings the strata's
@@ -30,6 +32,7 @@ def choose(members: Sequence[Tensor], size: int, *, seed: int, part: str) -> Ten
         size: Samples wanted.
         seed: Of the random orders.
         part: Name of the part, for messages.
+        complete: Add a group of each stratum that is not in the part, where it has several.
 
     Returns:
         The chosen groups, ``int64``.
@@ -61,6 +64,11 @@ def choose(members: Sequence[Tensor], size: int, *, seed: int, part: str) -> Ten
             f"keep others: the largest group has {int(counts[:, -1].max())} of "
             f"{int(totals[-1])} samples."
         )
+    if complete:
+        for stratum in np.flatnonzero(counts[best, :-1].sum(axis=0) == 0):
+            groups = np.flatnonzero(counts[:, stratum])
+            if len(groups) > 1:
+                best[generator.choice(groups)] = True
     return torch.from_numpy(labels[best])
 
 

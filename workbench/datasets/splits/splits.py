@@ -289,7 +289,14 @@ def _draw_part(
     if pool.samples.groups is None:
         return strata.divided(members, size)
     groups = pool.samples.groups[pool.index]
-    chosen = grouped.choose([groups[samples] for samples in members], size, seed=seed, part=part)
+    chosen = grouped.choose(
+        [groups[samples] for samples in members],
+        size,
+        seed=seed,
+        part=part,
+        # A small class with few groups may get none; validation without a class is refused.
+        complete=pool.target == "class" and part == "validation",
+    )
     within = [torch.isin(groups[samples], chosen) for samples in members]
     first = [samples[mask] for samples, mask in zip(members, within, strict=True)]
     return first, [samples[~mask] for samples, mask in zip(members, within, strict=True)]
