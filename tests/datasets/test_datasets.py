@@ -279,3 +279,24 @@ def test_a_target_of_many_numbers_that_is_taken_for_classes_asks_for_regression(
     table = {"name": "table", "path": str(tmp_path / "rows.csv"), "target": "y"}
     with pytest.raises(ValueError, match=r"97 distinct numbers: did you mean task: regression[?]"):
         datasets.sizes(table, study_seed=0, seed=0)
+
+
+def test_a_file_that_was_rewritten_is_read_again_in_the_same_process(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+
+    def write(count: int) -> None:
+        rows = [f"{number},{'xz'[number % 2]}" for number in range(count)]
+        file.write_text("\n".join(["a,y", *rows]))
+
+    def found() -> int:
+        dataset = {"name": "table", "path": str(file), "target": "y"}
+        sizes = datasets.sizes(dataset, study_seed=0, seed=0)
+        data = datasets.load(dataset, study_seed=0, seed=0)
+        assert data is datasets.load(dataset, study_seed=0, seed=0), "unchanged: not read again"
+        assert sizes["digest"] == data.digest
+        return len(data.train.index) + len(data.validation.index) + int(sizes["test"])
+
+    write(100)
+    assert found() == 100
+    write(200)
+    assert found() == 200

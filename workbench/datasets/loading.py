@@ -21,6 +21,7 @@ from workbench.datasets.samples import Data, Levels, Samples
 from workbench.datasets.splits.seal import must_be_open, must_hold
 from workbench.messages import refuse_unknown_options, unknown
 from workbench.record import plain
+from workbench.record.file_cache import state_of
 from workbench.record.strategy import Knobs
 
 if TYPE_CHECKING:
@@ -226,10 +227,14 @@ def paths_of(dataset: Knobs) -> list[Path] | None:
 
 
 def _key(dataset: Knobs) -> str:
-    """Key for the caches: the data set, and the data folder or the hash of a user's file."""
+    """Key for the caches: the data set, where it is, and the state of its files.
+
+    A notebook or a worker may load the data set again after its files have changed.
+    """
     name = dataset["name"]
     stamp = usercode.sha256_of(name) if usercode.is_reference(name) else str(downloads.folder())
-    return json.dumps([stamp, plain(dataset)], sort_keys=True)
+    states = [state_of(path)[0] for path in paths_of(dataset) or ()]
+    return json.dumps([stamp, states, plain(dataset)], sort_keys=True)
 
 
 # A worker runs many trials: it reads a data set once and splits it once per seed.
@@ -259,7 +264,7 @@ def _pool(key: str, target: str) -> Pool:
     from workbench.datasets import preprocessing
     from workbench.datasets.splits import splits
 
-    stamp, options = json.loads(key)
+    stamp, states, options = json.loads(key)
     name = options.pop("name")
     entry = entry_of(name)
     if entry is None:
@@ -282,7 +287,7 @@ def _pool(key: str, target: str) -> Pool:
     options = {**splits.DEFAULTS, **options}
     if options.get("duplicates") == "keep":
         del options["duplicates"]
-    samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
+    samples = _read(name, json.dumps([stamp, states]), json.dumps(own, sort_keys=True), target)
     preprocessing.check(samples, options)
     # The digest depends on the content of the files, not on their location.
     paths = entry.paths_in(options)

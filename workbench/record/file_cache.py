@@ -52,7 +52,7 @@ class FileCache:
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
         self._path = downloads.folder() / "files" / f"{name}.json"
         # Before the look: what changes while it is taken must not pass for what it saw.
-        states |= {path: _state_of(path) for path in paths if path not in states}
+        states |= {path: state_of(path) for path in paths if path not in states}
         self._state = {str(path): states[path][0] for path in paths}
         unchanged = [_FIRST.setdefault(path, states[path][0]) == states[path][0] for path in paths]
         youngest = max((states[path][1] for path in paths), default=0)
@@ -91,11 +91,17 @@ def _program() -> str:
     """Hash of what looks: Workbench's files, and the folders of packages, which pip changes."""
     packages = [Path(at) for at in sys.path if at.endswith("-packages")]
     times = [at.stat().st_mtime_ns for at in packages if at.is_dir()]
-    code, _ = _state_of(Path(workbench.__file__).parent, ending=".py")
+    code, _ = state_of(Path(workbench.__file__).parent, ending=".py")
     return hashlib.sha256(json.dumps([sys.version, times, code]).encode()).hexdigest()
 
 
-def _state_of(path: Path, ending: str = "") -> FileState:
+def state_of(path: Path, ending: str = "") -> FileState:
+    """The state of a file, or of all files in a folder; it changes with any of them.
+
+    Args:
+        path: Need not exist.
+        ending: Only of files whose names end so.
+    """
     digest, youngest = hashlib.sha256(), 0
     for name, state in _found_at(path, set()):
         if not name.endswith(ending):
