@@ -376,3 +376,27 @@ def test_a_batch_that_cannot_be_continued_is_noticed_where_it_is_verified(
         return
     with pytest.raises(NotReplayable, match=f"samples {noticed}"):
         activations.compute(asked, split, rows, verified=verified)
+
+
+class BatchStatistics(nn.Module):
+    """Its frozen part uses the statistics of the batch, in evaluation too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8, track_running_stats=False))
+        self.body, self.head = nn.Linear(8, 4), nn.Linear(4, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.head(torch.relu(self.body(torch.relu(self.first(inputs)))))
+        return outputs
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_outputs_that_depend_on_the_other_samples_of_a_batch_are_not_stored(size: int) -> None:
+    torch.manual_seed(0)
+    module, inputs = BatchStatistics(), torch.randn(64, 4)
+    staged = stages.discover(module, inputs[:4], head=module.head)
+    staged.module.eval()
+    assert stages.cut(staged, 1, inputs[:2]) is not None
+    # Batches as large as the one that is tried would look right.
+    assert activations.split(request(staged, 1, inputs.__getitem__, 64, size=size)) is None

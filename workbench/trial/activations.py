@@ -237,7 +237,9 @@ def _gather(folder: Path, index: Tensor, first: Sequence[Tensor], rows: Sequence
         shared = entry.index[place] == index
         tried = torch.nonzero(shared[: len(first[0])]).flatten()
         pairs = zip(entry.rows, first, strict=True)
-        if len(tried) and all(_is_close(row[place[tried]], value[tried]) for row, value in pairs):
+        if len(tried) and all(
+            activations.is_close(row[place[tried]], value[tried]) for row, value in pairs
+        ):
             for row, stored in zip(rows, entry.rows, strict=True):
                 row[: len(index)][shared] = stored[place[shared]]
             known |= shared
@@ -273,17 +275,13 @@ def _read(folder: Path, first: Sequence[Tensor] = ()) -> _Entry | None:
             os.utime(folder)  # For ``_evict``: when it was last used.
             *rows, index = [file.open() for file in files]
             if not first or all(
-                _is_close(row[: len(value)], value) for row, value in zip(rows, first, strict=True)
+                activations.is_close(row[: len(value)], value)
+                for row, value in zip(rows, first, strict=True)
             ):
                 return _Entry(rows=rows, index=index)
     except (OSError, ValueError, TypeError, KeyError):
         pass
     return None
-
-
-def _is_close(rows: Tensor, expected: Tensor) -> bool:
-    # The size of a batch, which is another one here, may change the last bits.
-    return torch.allclose(rows, expected, 1e-3, 1e-5)
 
 
 def _evict(limit: int, unused_seconds: float) -> bool:
