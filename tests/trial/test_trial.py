@@ -678,6 +678,23 @@ def test_a_pruned_training_of_the_users_is_closed(own: Callable[[str], TrialDire
     assert (directory.path.parent / "closed").exists()
 
 
+def test_a_report_without_validate_has_no_outputs_of_the_one_before(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own(
+        "import torch\n"
+        "def train(trial):\n"
+        "    targets = trial.data.validation.targets\n"
+        "    outputs = torch.nn.functional.one_hot(targets, trial.task.outputs).float()\n"
+        "    yield trial.validate(-outputs)\n"
+        "    yield {'validation/accuracy': 1.0}\n"
+    )
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert (result.epoch, result.value, result.confusion) == (2, 1.0, None)
+    assert not (directory.artifacts / "mistakes.json").exists()
+    assert not (directory.artifacts / "per_class.csv").exists()
+
+
 def test_a_training_without_torch_has_no_weights_and_needs_none(
     own: Callable[[str], TrialDirectory],
 ) -> None:

@@ -116,7 +116,7 @@ class UserTrial:
 
     @property
     def validated(self) -> tuple[Tensor, Tensor] | None:
-        """Outputs and targets of the last ``validate``."""
+        """Outputs and targets of the last ``validate`` of a report; None without one."""
         return self.trial._validated
 
     @property
@@ -158,6 +158,8 @@ class UserTrial:
         try:
             while True:
                 started = time.perf_counter()
+                # Of the last report; this one may measure its metrics without ``validate``.
+                self.trial._validated = None
                 yielded = next(produced, _END)
                 if yielded is _END:
                     break
