@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.training import every, parts, phase
 from workbench import backbones
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
@@ -53,6 +54,26 @@ def staged(input_shape, outputs):
     return Staged(module=module, stages=(Stage(name="body", modules=(body,)),), head=head)
 
 
+class Fixed(nn.Module):
+    # Random features, which its author has fixed, and a buffer that may be saved or not.
+    def __init__(self, features, outputs, persistent):
+        super().__init__()
+        self.basis = nn.Linear(features, 8).requires_grad_(False)
+        self.middle = nn.Linear(8, 8)
+        self.head = nn.Linear(8, outputs)
+        self.register_buffer("scale", torch.ones(8), persistent=persistent)
+
+    def forward(self, inputs):
+        features = torch.relu(self.basis(inputs))
+        if self.training:
+            self.scale = 0.9 * self.scale + 0.1 * features.detach().abs().mean(dim=0)
+        return self.head(torch.relu(self.middle(features / self.scale)))
+
+
+def fixed(input_shape, outputs, persistent=True):
+    return Fixed(input_shape[0], outputs, persistent)
+
+
 def text(input_shape, outputs):
     return "no model"
 
@@ -91,13 +112,15 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def make(file: Path, name: str, shape: tuple[int, ...] = (6,), **options: Any) -> Staged:
+def make(
+    file: Path, name: str, shape: tuple[int, ...] = (6,), outputs: int = 2, **options: Any
+) -> Staged:
     return backbones.build(
         {"name": f"{file}:{name}", **options},
         weights=None,
         keep_head=False,
         input_shape=shape,
-        outputs=2,
+        outputs=outputs,
         seed=0,
     )
 
@@ -133,9 +156,9 @@ def test_a_staged_model_is_taken_as_it_is(file: Path) -> None:
     [
         ("text", "returned str, not a torch.nn.Module or a Staged"),
         ("wrong_outputs", r"returns shape \[2, 3\] for a batch \[2, 6\]; .* \[2, 2\]"),
-        ("wrong_inputs", r":49: wrong_inputs raised RuntimeError for a batch \[2, 6\]"),
-        ("late", r":60: late raised ValueError in training mode: not now"),
-        ("fails", r":54: fails raised KeyError while building the model: 'width'"),
+        ("wrong_inputs", r":69: wrong_inputs raised RuntimeError for a batch \[2, 6\]"),
+        ("late", r":80: late raised ValueError in training mode: not now"),
+        ("fails", r":74: fails raised KeyError while building the model: 'width'"),
         ("NUMBER", "NUMBER is a int; a backbone must be a function"),
         ("absent", "has no absent"),
     ],
@@ -160,3 +183,34 @@ def test_building_leaves_the_numbers_of_the_body_alone(file: Path) -> None:
     first, again = make(file, "net"), make(file, "net")
     for name, value in first.module.state_dict().items():
         assert torch.equal(value, again.module.state_dict()[name])
+
+
+WINE = {"name": "wine", "validation": 40, "test": 40}
+
+
+@pytest.mark.parametrize("fields", [{}, {"depth": 1, "unfreeze_every": 1, "epochs": 3}])
+def test_parameters_that_their_author_has_fixed_are_never_trained(
+    file: Path, fields: dict[str, Any]
+) -> None:
+    engine, staged, _ = parts(phase(**fields), backbone=f"{file}:fixed", dataset=WINE)
+    before = {name: value.clone() for name, value in staged.module.state_dict().items()}
+    list(engine.epochs())
+    now = staged.module.state_dict()
+    for name, value in before.items():
+        assert torch.equal(value, now[name]) == name.startswith("basis"), name
+    trained = sum(value.numel() for name, value in now.items() if name[:4] in ("midd", "head"))
+    assert engine.parameters["trainable"] == trained
+
+
+def test_a_buffer_that_training_changes_must_be_saved_with_the_model(file: Path) -> None:
+    own = {"name": f"{file}:fixed"}
+    engine, _, data = parts(phase(), backbone=own, dataset=WINE)
+    list(engine.epochs())
+    assert engine.validated is not None
+    copy = make(file, "fixed", shape=data.input_shape, outputs=3).module
+    copy.load_state_dict(engine.weights())
+    with torch.inference_mode():
+        torch.testing.assert_close(copy.eval()(every(data.validation)), engine.validated[0])
+    engine, _, _ = parts(phase(), backbone={**own, "persistent": False}, dataset=WINE)
+    with pytest.raises(ValueError, match=r"models\.py:fixed: .* buffer scale, .* persistent=True"):
+        list(engine.epochs())

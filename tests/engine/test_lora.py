@@ -219,6 +219,7 @@ class Functional(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         qkv = self.block["qkv"]
+        assert isinstance(qkv, nn.Linear)
         made = nn.functional.linear(inputs.flatten(start_dim=1), qkv.weight, qkv.bias)
         outputs: Tensor = self.head(self.block["project"](made))
         return outputs

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from workbench import usercode
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets import Data
@@ -149,6 +150,9 @@ class Engine:
             penalised = any(phase.l2_sp for phase in plan.phases)
             self._l2_sp = L2SPPenalty(staged) if penalised else None
             self._average = None if plan.ema is None else Average(staged.module, plan.ema)
+            # Those of libraries are computed again from what is saved; an author's may not be.
+            own = usercode.is_reference(plan.backbone["name"])
+            self._unsaved = stages.unsaved(staged) if own else {}
             self._optimizer: torch.optim.Optimizer
             self._settle(1)
             self._snapshot = self._take_snapshot()
@@ -170,6 +174,7 @@ class Engine:
             Interrupted: ``interrupted()`` was true before a batch. The unfinished part is undone.
             Diverged: A metric is not finite; the report is not yielded.
             OutOfMemory: A step does not fit into the device's memory.
+            ValueError: Training changes a buffer that is not saved with the model.
             RuntimeError: A loader process died; see ``batches.is_dead_loader``.
         """
         each = self._plan.reports_per_epoch
@@ -268,6 +273,7 @@ class Engine:
     def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
         trained = self._train_part(epoch, part)
+        self._require_unchanged_buffers()
         validated = self._validate()
         each = self._plan.reports_per_epoch
         return {
@@ -368,6 +374,19 @@ class Engine:
             return stored.forward(module, positions, partial(self._batches.read, epoch))
         assert inputs is not None
         return inference.forward(module, inputs, device=self.device, precision=self._plan.precision)
+
+    def _require_unchanged_buffers(self) -> None:
+        """Refuse a model whose training changes what its state dict does not contain.
+
+        The model that is kept would not be the one that was validated.
+        """
+        now = dict(self._staged.module.named_buffers())
+        for name, first in self._unsaved.items():
+            if not torch.equal(now[name], first):
+                raise ValueError(
+                    f"{self._plan.backbone['name']}: training changes the buffer {name}, which is "
+                    "not saved with the model; register it with persistent=True."
+                )
 
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets

@@ -25,6 +25,7 @@ from workbench.backbones.stages.staged import (
     parameters,
     train_mode,
     trainable_parameters,
+    unsaved,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "size_text",
     "train_mode",
     "trainable_parameters",
+    "unsaved",
 ]

@@ -8,7 +8,7 @@ Used by every backbone and the engine.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -43,6 +43,8 @@ class Staged:
             ``nn.ModuleList`` that is not part of ``module``.
         candidates: Possible cuts after 1, 2, ... stages, which ``stages.cut`` verifies; None if
             the model can be frozen there but not cut. Empty if not made by ``discover``.
+        fixed: Parameters of the body that need no gradient when this is made, such as random
+            features or sines of positions: they are not trained at any depth.
 
     Raises:
         ValueError: Two stages share a name, or a parameter or buffer does not belong to exactly
@@ -53,8 +55,13 @@ class Staged:
     stages: tuple[Stage, ...]
     head: nn.Module
     candidates: tuple[Cut | None, ...] = ()
+    fixed: tuple[nn.Parameter, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        head = set(map(id, self.head.parameters()))
+        body = [each for each in self.module.parameters() if id(each) not in head]
+        fixed = tuple(parameter for parameter in body if not parameter.requires_grad)
+        object.__setattr__(self, "fixed", fixed)
         names = self.names
         if ALL in names or len(set(names)) < len(names):
             raise ValueError(
@@ -92,7 +99,7 @@ class Staged:
 
 
 def freeze(staged: Staged, depth: int) -> None:
-    """Turn gradients off in the first stages and on everywhere else.
+    """Turn gradients off in the first stages and on everywhere else, but for ``Staged.fixed``.
 
     Raises:
         ValueError: The backbone has fewer stages.
@@ -109,6 +116,8 @@ def freeze(staged: Staged, depth: int) -> None:
                 tensor.requires_grad_(number >= depth)
                 tensor.grad = tensor.grad if number >= depth else None
     staged.head.requires_grad_(True)
+    for parameter in staged.fixed:
+        parameter.requires_grad_(False)
 
 
 def train_mode(staged: Staged, depth: int) -> None:
@@ -138,6 +147,13 @@ def parameters(staged: Staged) -> dict[str, int]:
         "total": sum(parameter.numel() for parameter in every),
         "trainable": sum(parameter.numel() for parameter in every if parameter.requires_grad),
     }
+
+
+def unsaved(staged: Staged) -> dict[str, Tensor]:
+    """Copies of the buffers that a state dict does not contain, by name."""
+    saved = staged.module.state_dict().keys()
+    buffers = staged.module.named_buffers()
+    return {name: tensor.detach().clone() for name, tensor in buffers if name not in saved}
 
 
 def describe(staged: Staged) -> list[tuple[str, int]]:
