@@ -13,11 +13,10 @@ from workbench.datasets.catalogue import (
     common_options,
     entry_of,
 )
+from workbench.datasets.divisions import Division, overlap
 from workbench.datasets.loading import (
-    Division,
     load,
     load_test,
-    overlap,
     paths_of,
     require_repeatable,
     sizes,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from pkgutil import resolve_name
@@ -31,16 +30,6 @@ if TYPE_CHECKING:
 
 # The shipped task that predicts each target.
 _TASKS = {"class": "classification", "labels": "multilabel", "numbers": "regression"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Division:
-    """A data set as a trial divides it; the fields are the arguments of ``load``."""
-
-    dataset: Knobs
-    target: str = "class"
-    study_seed: int
-    seed: int
 
 
 def load(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) -> Data:
@@ -110,7 +99,7 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
     """
     from workbench.datasets.splits import duplicates, splits
 
-    pool = _pool(_key(dataset), target)
+    pool = pool_of(dataset, target=target)
     split = splits.draw(pool, study_seed=study_seed, seed=seed)
     return {
         "train": len(split.train),
@@ -149,41 +138,13 @@ def require_repeatable(dataset: Knobs, *, target: str = "class") -> None:
         )
 
 
-def overlap(tested: Division, trained: Division) -> tuple[int, int]:
-    """How many test samples of one division another one has in training or validation.
-
-    Data sets are the same if their content is equal, or if they are read from one place and have
-    as many samples: images of another size are images of the same things.
-
-    Returns:
-        That number, and the number of all test samples.
+def pool_of(dataset: Knobs, *, target: str = "class") -> Pool:
+    """The samples of a data set, from which a split is drawn.
 
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    import torch
-
-    from workbench.datasets.splits import splits
-
-    pools, parts = [], []
-    for each in (tested, trained):
-        pool = _pool(_key(each.dataset), each.target)
-        split = splits.draw(pool, study_seed=each.study_seed, seed=each.seed)
-        pools.append(pool)
-        parts.append([pool.index[part] for part in (split.train, split.validation, split.test)])
-    first, second = pools
-    test, seen = parts[0][2], torch.cat(parts[1][:2])
-    same = first.content_digest == second.content_digest
-    # What a user's own code reads may depend on any of its options.
-    if not usercode.is_reference(tested.dataset["name"]):
-        sources = [_source(each.dataset) for each in (tested, trained)]
-        counts = [len(pool.samples.targets) for pool in pools]
-        same = same or (sources[0] == sources[1] and counts[0] == counts[1])
-    return int(torch.isin(test, seen).sum()) if same else 0, len(test)
-
-
-def _source(dataset: Knobs) -> list[str]:
-    return [str(dataset.get(key, "")) for key in ("name", "id", "config", "path")]
+    return _pool(_key(dataset), target)
 
 
 def _digest_of(numbers: Tensor) -> str:
@@ -196,7 +157,7 @@ def stored_shape(dataset: Knobs, *, target: str = "class") -> tuple[int, ...]:
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    inputs = _pool(_key(dataset), target).samples.inputs
+    inputs = pool_of(dataset, target=target).samples.inputs
     return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
 
 
@@ -206,7 +167,7 @@ def levels_of(dataset: Knobs, *, target: str = "class") -> Levels | None:
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    return _pool(_key(dataset), target).samples.levels
+    return pool_of(dataset, target=target).samples.levels
 
 
 def paths_of(dataset: Knobs) -> list[Path] | None:
