@@ -665,6 +665,11 @@ def test_notes_on_the_first_weights_are_repeated() -> None:
     noted = {"weights": "imagenet", "notes": ["The head was not taken", "It is large."]}
     assert fact("weights", backbone=noted).finding == "The head was not taken. It is large."
     assert fact("weights", backbone={"weights": "imagenet", "notes": []}).status == "ok"
+    # The first level may start from scratch.
+    other = {"weights": "first.yaml", "notes": ["It is large"]}
+    compared = {"notes": ["20 test samples were in training"], "others": [other]}
+    both = "20 test samples were in training. It is large."
+    assert fact("weights", backbone=compared).finding == both
     assert "from scratch" in fact("weights", backbone={"weights": None}).finding
 
 
