@@ -42,9 +42,10 @@ In brackets: 95 % Clopper-Pearson intervals, which say how precise a simulation 
 
 In these studies no configuration is the only best one, so every WINNER is false. "Best lost": a
 given best configuration is not in the 95 % set of the best. "Bound broken": some configuration is
-further behind the best than its bound. Where all are equal, "a given best" is one of them chosen
-beforehand; that any of them is left out is more frequent, and no claim of a verdict. "False GOOD ENOUGH": the leader is behind by the smallest
-effect or more although the rule said that it is not. Each should be at most 0.05.
+further behind the best than its bound. "False GOOD ENOUGH": the leader is behind by the smallest
+effect or more although the rule said that it is not. Each should be at most 0.05. Where all are
+equal, the given one is chosen beforehand; that any of them is left out is more frequent, and a
+verdict does not claim that it is not: it speaks of a single best.
 
 {nulls}
 
