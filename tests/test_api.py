@@ -217,6 +217,10 @@ def test_results_in_a_table_are_judged_like_those_in_a_file(here: Path) -> None:
     assert repr(found).startswith("WINNER: b wins: ") and "WINNER" in found._repr_html_()
     frame.to_csv("runs.csv", index=False)
     assert wb.judge("runs.csv", smallest_effect=0.01).verdict == found.verdict
+    narrow = frame.assign(value=[0.1 * (row + 1) for row in range(8)] * 2)
+    narrow.loc[8:, "value"] += 0.01
+    constant = wb.judge(narrow.astype({"value": "float32"}), smallest_effect=0.001)
+    assert constant.verdict.word == "INCONCLUSIVE", "the digits that float32 has"
     assert wb.judge(frame, minimize=True).verdict.leader == "a"
     twice = pd.concat([frame, frame[:1].set_axis(["x"])])
     with pytest.raises(Unreadable, match=r"^row x of the frame: a with seed 0 occurs twice"):

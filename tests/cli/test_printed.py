@@ -657,7 +657,7 @@ def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
     for line, name in zip(paper.lines[start + 1 :], names, strict=False):
         assert re.fullmatch(rf"{name} \[b\]adam sgd 0\.\d{{4}} WINNER", line)
     assert paper.lines[start + 7 : start + 9] == [
-        "first second wins ties losses inconclusive",
+        "first second wins ties losses undecided",
         "[b]adam sgd 6 0 0 0",
     ]
     start = paper.lines.index("strategy average rank")

@@ -139,6 +139,22 @@ def test_data_that_check_refuses_are_refused_with_the_option_that_solves_it(
         works("check", folder / "x.yaml", "--home", home)
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("drop=3", '"drop=[3]"'),
+        ("drop", "expected KEY=VALUE"),
+        ("path=x", "path follows from the data"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_by_its_name(
+    folder: Path, option: str, said: str
+) -> None:
+    options = ("--compare", "schedule", "--trials", "3", "--name", "x", "--option", option)
+    code, _, errors = call("new", "--data", *bad_data(folder, "names"), *options)
+    assert code == 2 and f"--option {option}" in errors and said in errors
+
+
 def test_a_model_that_check_refuses_is_refused_with_the_option_that_solves_it(
     folder: Path,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +81,8 @@ def test_page_and_paper_are_in_percent_and_stored_values_are_not(
         assert mean in percent[name].decode() and mean not in raw[name].decode()
     assert "test accuracy (%)" in percent["index.html"].decode()
     for name in ("index.html", "methods.tex"):
-        assert "1 percentage point" in percent[name].decode(), "not a hundredth of the value"
+        text = percent[name].decode()
+        assert re.search(r"\b1 percentage point\b", text), "not a hundredth of the value"
     candidate = json.loads(raw["report.json"])["confirmation"]["selection"][0]
     searched = f"{100 * candidate['searched']:.2f}"
     assert f">{searched}<" in percent["index.html"].decode()

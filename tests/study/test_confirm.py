@@ -831,16 +831,6 @@ def test_without_a_bound_a_failed_run_counts_with_the_worst_value_seen(candidate
     }
 
 
-def test_without_a_bound_the_candidate_with_fewer_failures_is_chosen(candidates: Make) -> None:
-    found = candidates("objective.metric=validation/loss")
-    found.reached("sgd", 0, 0.1, None)
-    found.reached("sgd", 1, 0.4, 0.4)
-    found.reached("adamw", 0, 0.42, 0.5)
-    found.reached("adamw", 1, 0.5, 0.5)
-    selected = found.chosen()
-    assert selected.chosen["sgd"].spec.number == 1, "a mean of 0.3 stands on a run that diverged"
-
-
 def test_of_equal_means_the_cheaper_one_goes_on_and_then_the_earlier(candidates: Make) -> None:
     found = candidates()
     found.reached("sgd", 0, 0.5, 0.7, trainable=20)

@@ -941,3 +941,14 @@ def test_settings_may_change_until_the_first_trial(write_study: Write, home: Pat
     assert search.next() is not None
     with pytest.raises(Changed, match="default"):
         search_of(write_study(), home)
+
+
+def test_so_may_the_objective_whose_direction_optuna_then_has(
+    write_study: Write, home: Path
+) -> None:
+    search_of(write_study(), home)
+    search = search_of(write_study(("validation/accuracy}", "validation/loss}")), home)
+    found = {
+        (study.direction.name, *(study.metric_names or ())) for study in search._studies.values()
+    }
+    assert found == {("MINIMIZE", "validation/loss")}

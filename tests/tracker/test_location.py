@@ -20,7 +20,7 @@ from workbench import record
 from workbench.record import State
 from workbench.tracker import Tracker, location
 from workbench.tracker.mirror import Mirror
-from workbench.tracker.shared_store import redacted, without_credentials
+from workbench.tracker.shared_store import check_reachable, redacted, without_credentials
 from workbench.tracker.store import StoreError, Unreachable
 
 SECRET = "hunter2"
@@ -90,6 +90,13 @@ def test_an_address_that_mlflow_cannot_write_to_is_refused_without_its_password(
     monkeypatch.setenv(location.VARIABLE, place.format(f"me:{SECRET}@") + f"?key={SECRET}")
     with pytest.raises(StoreError, match=f"{place.format('')} is no address") as caught:
         location.shared_store(home)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["postgresql://me:{}@h:port/m", "postgresql://me:{}@[::1/m"])
+def test_a_database_at_no_address_is_named_without_its_password(place: str) -> None:
+    with pytest.raises(StoreError, match="is no address of a database") as caught:
+        check_reachable(place.format(SECRET))
     assert SECRET not in str(caught.value)
 
 

@@ -430,7 +430,8 @@ def test_a_data_set_without_a_claim_is_no_win_and_no_tie(tmp_path: Path) -> None
     path = datasets(tmp_path, lambda _: {"a": 0.9001, "b": 0.9}, SIX[:3], n=3)
     found = judge(path, smallest_effect=0.5).result
     assert {one.word for one in found.datasets.values()} == {Word.UNDERPOWERED}
-    assert found.outcomes == ()
+    (counts,) = found.outcomes
+    assert (counts.wins, counts.ties, counts.losses, counts.open) == (0, 0, 0, 3)
 
 
 def test_few_data_sets_begin_with_the_verdict_on_each(tmp_path: Path) -> None:

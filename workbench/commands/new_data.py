@@ -21,6 +21,8 @@ from workbench.study.paths import located
 
 # A column of more texts than this share, of this mean length, holds texts and no categories.
 _DISTINCT, _LETTERS, _NUMBERS = 0.5, 20, 20
+# Keys that the command writes itself.
+_GIVEN = ("name", "path", "target", "text", "label")
 # An option of the data set that a message advises, and its value.
 _ADVISED = re.compile(r"dataset\.(\w+)(?:: (\w+))?")
 
@@ -59,7 +61,11 @@ def options_of(written: Sequence[str]) -> dict[str, Any]:
         key, separator, value = option.partition("=")
         if not separator or not key:
             raise ValueError(f"--option {option}: expected KEY=VALUE.")
+        if key in _GIVEN:
+            raise ValueError(f"--option {option}: {key} follows from the data and the target.")
         found[key] = parse_value(value)
+        if key == "drop" and not isinstance(found[key], list):
+            raise ValueError(f'--option {option}: drop is a list of columns: "drop=[{value}]".')
     return found
 
 

@@ -73,7 +73,7 @@ class Row:
             bounds. None where unknown or not to be shown yet, as all numbers.
         failed: Runs that count with the worst value.
         may_be_best: Whether it may be the best as well: it is in the set of the best.
-        p_best: Of the hypothesis that it is the best; ``behind``: at most so far behind the best.
+        p_best: See ``Side.p_best``; ``behind``: at most so far behind the best.
             None where no set of the best was computed.
         versus: None for the row that the others are compared with.
     """

@@ -86,8 +86,9 @@ def columns(verdict: Verdict) -> str | None:
     else:
         text += (
             " p: of the hypothesis that a row is the best, by joint sign flips over whole"
-            f" {unit}s; a small p shows that it is not, a large one shows nothing."
-            f" {other} against each rival alone: {primary_test(verdict)}, largest"
+            f" {unit}s; a small p shows that it is not the single best, a large one shows nothing."
+            f" Where only the stricter test of a winner keeps a row, p is that of {other} against"
+            f" it. {other} against each rival alone: {primary_test(verdict)}, largest"
             f" {p_value(verdict.p_win or 0.0)}."
         )
     if any(side.behind is not None for side in verdict.sides):

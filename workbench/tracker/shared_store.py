@@ -105,18 +105,22 @@ def check_reachable(uri: str) -> None:
         Unreachable: It does not answer.
         StoreError: It refuses, or the library that talks to such a database is not installed.
     """
-    parts = urlsplit(uri)
-    if _is_server(uri) or parts.scheme == "sqlite":
+    if _is_server(uri) or uri.startswith("sqlite:"):
         return
+    try:
+        parts = urlsplit(uri)
+        address = (parts.hostname, parts.port)
+    except ValueError:  # its words may hold a part of the password
+        raise StoreError(f"{redacted(uri)} is no address of a database.") from None
     from sqlalchemy import create_engine
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     try:
         engine = create_engine(uri, poolclass=NullPool)
-        if parts.hostname and parts.port:
+        if all(address):
             # Not every library gives up on a machine that does not answer.
-            socket.create_connection((parts.hostname, parts.port), timeout=4).close()
+            socket.create_connection(address, timeout=4).close()
         engine.connect().close()
     except ModuleNotFoundError as error:
         install = _INSTALL.get(error.name or "", f"pip install {error.name}")

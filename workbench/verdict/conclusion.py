@@ -247,15 +247,23 @@ def build(
     if word == Word.UNDERPOWERED:
         candidates, excluded = (), ()
         sides = [replace(side, p_best=None, behind=None) for side in sides]
-    elif word == Word.WINNER and finding is not None:
-        # What decides is the test of the winner against each rival.
-        p_values = {pair.second: pair.p for pair in rivals}
+    elif finding is not None:
+        # What decides about these is the test of the leader against each of them alone.
+        p_values = {
+            pair.second: pair.p
+            for pair in rivals
+            if word == Word.WINNER or pair.second in candidates
+        }
         sides = [
-            replace(side, behind=None)
-            if side.name == leader
-            else replace(side, p_best=None if side.p_best is None else p_values[side.name])
+            replace(side, p_best=p_values[side.name])
+            if side.p_best is not None
+            and side.name in p_values
+            and (word == Word.WINNER or side.p_best <= design.alpha)
+            else side
             for side in sides
         ]
+    if word == Word.WINNER:
+        sides = [replace(side, behind=None) if side.name == leader else side for side in sides]
     return Verdict(
         word=word,
         stage=stage,
@@ -276,7 +284,7 @@ def build(
         gap=closest.difference.estimate if closest else None,
         closest=closest.second if closest else None,
         p_win=finding.p_win if finding else None,
-        lead=finding.lead if finding and word == Word.WINNER else None,
+        lead=_lead(finding, sides, design) if finding and word == Word.WINNER else None,
         size=_size(finding, closest, sides, design)
         if finding and closest and word == Word.WINNER
         else None,
@@ -299,6 +307,12 @@ def _word(finding: Finding, excluded: Sequence[str], design: Design) -> Word:
     return Word.NARROWED if excluded else Word.INCONCLUSIVE
 
 
+def _lead(finding: Finding, sides: Sequence[Side], design: Design) -> float | None:
+    """The lower bound of a winner's lead, where there is one."""
+    # Stand-ins for failed runs say who is behind, but not by how much.
+    return None if any(comparing.overstated(side, design) for side in sides) else finding.lead
+
+
 def _size(
     finding: Finding, closest: Comparison, sides: Sequence[Side], design: Design
 ) -> Size | None:
@@ -307,10 +321,10 @@ def _size(
     # Nobody has said which difference matters, so none can be called large or small.
     if effect is None:
         return None
-    # Stand-ins for failed runs say who is behind, but not by how much.
+    lead = _lead(finding, sides, design)
+    if lead is not None and lead > effect:
+        return Size.ABOVE
     if any(comparing.overstated(side, design) for side in sides):
         return Size.OPEN
-    if finding.lead is not None and finding.lead > effect:
-        return Size.ABOVE
     # Corrected over all pairs, since the data chose which rival is the closest.
     return Size.NEGLIGIBLE if closest.equivalent else Size.OPEN

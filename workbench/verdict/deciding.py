@@ -141,24 +141,28 @@ def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:
     """
     trained = sum(bool(arm.runs) for arm in evidence.arms)
     cost = None if evidence.seconds is None else evidence.seconds * trained
-    rivals = max(1, len(verdict.candidates) - 1)
-    for pair in words.against_leader(verdict):
-        rival = words.rival(pair, verdict)
-        settled = rival not in verdict.candidates or pair.undecidable or pair.sd == 0
-        # Without an interval the SD is that of stand-ins for failed runs.
-        if settled or verdict.smallest_effect is None or math.isnan(pair.difference.low):
-            continue
+    effect = verdict.smallest_effect
+    if effect is None:
+        return
+    # Without an interval the SD is that of stand-ins for failed runs.
+    open_pairs = [
+        pair
+        for pair in words.against_leader(verdict)
+        if words.rival(pair, verdict) in verdict.candidates
+        and not (pair.undecidable or pair.sd == 0 or math.isnan(pair.difference.low))
+    ]
+    for pair in open_pairs:
         needed = statistics.seeds_needed(
             pair.sd,
             pair.n,
-            verdict.smallest_effect,
+            effect,
             pairs=corrected(verdict.contrast, verdict.pairs),
             alpha=verdict.alpha,
-            power=1 - _MISSED / rivals,
+            power=1 - _MISSED / len(open_pairs),
         )
         yield SeedPlan(
             **needed._asdict(),
-            rival=rival,
+            rival=words.rival(pair, verdict),
             seconds_low=None if cost is None else cost * needed.low,
             seconds_high=None if cost is None or needed.high is None else cost * needed.high,
         )

@@ -66,8 +66,9 @@ class Side:
         mean: With its t interval over seeds, cut at the metric's bounds; None where a value is
             missing, and of a search. Its ends are nan at n = 1.
         sd: Over seeds, with n - 1; None where there is no interval.
-        p_best: Of the hypothesis that it is the best, or of a winner against it; None where no set
-            of the best was computed.
+        p_best: Of the hypothesis that it is the best. Of a winner's rivals, and of one that only
+            the test of a winner keeps in the set: of the leader against it. None where no set of
+            the best was computed.
         behind: It is at most so far behind the best, in units of the metric, simultaneously for all
             sides; None where nothing bounds it.
     """
@@ -176,7 +177,7 @@ class Effect:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlan:
-    """About how many seeds give 80 % power for the smallest effect against a rival, and their cost.
+    """About how many seeds find the smallest effect against a rival, and what they cost.
 
     Attributes:
         low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None
@@ -220,7 +221,7 @@ class Verdict:
         size: Of a winner's lead; None without a winner or a smallest effect.
         candidates: The leader and the others that may be the best, in the order of ``sides``: the
             (1 - alpha) confidence set of the best. A winner is alone in it.
-        excluded: The others, which are not the best.
+        excluded: The others, which are not the single best.
         pairs: Number of comparisons that Holm corrects for.
         effects: Of the factors of a full factorial study in which all configurations are compared.
         absent: What could not be compared at all, with why; see ``Evidence.absent``.

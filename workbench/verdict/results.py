@@ -90,7 +90,8 @@ def read_frame(frame: pd.DataFrame, metric: str | None) -> Results:
     """
     if not len(frame.columns):
         raise Unreadable(f"The frame is empty; expected the columns {listed(COLUMNS)}.")
-    texts = frame.astype(object).where(frame.notna(), "").astype(str)
+    # First as text: a float32 would get digits that it does not have.
+    texts = frame.astype(str).where(frame.notna(), "")
     cells = [[*map(str, frame.columns)], *texts.to_numpy().tolist()]
     places = ["the frame", *(f"row {label} of the frame" for label in frame.index)]
     return _read([*zip(places, cells, strict=True)], metric, "the frame")

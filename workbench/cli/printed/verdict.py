@@ -56,7 +56,7 @@ def _datasets(console: Console, found: ResultsVerdict) -> None:
         table.add_row(*map(escape, cells), _number(own.gap, _scale(own)), own.heading)
     console.print(table)
     if found.outcomes:
-        counts = ("wins", "ties", "losses", "inconclusive")
+        counts = ("wins", "ties", "losses", "undecided")
         table = table_of("first", "second", *counts, right=counts)
         for row in found.outcomes:
             values = (row.wins, row.ties, row.losses, row.open)

@@ -126,8 +126,8 @@ def _p_is(verdict: Verdict) -> tuple[str, str]:
         return "p", f"{verdict.leader} is better (p: {how_tested(verdict, corrected=False)})"
     sure = f"{100 * (1 - verdict.alpha):g} % confidence"
     return "p", (
-        f"shown not to be the best ({sure}; p: of the hypothesis that the row is the best, by joint"
-        f" sign flips over whole {verdict.unit}s)"
+        f"shown not to be the single best ({sure}; p: of the hypothesis that the row is the best,"
+        f" by joint sign flips over whole {verdict.unit}s)"
     )
 
 

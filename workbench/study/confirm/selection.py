@@ -148,22 +148,19 @@ def choose(study: Study, protocol: Protocol) -> Selected:
     """What is tested, by the records of a selection whose runs have all ended.
 
     The candidate with the best mean is chosen. Ties go to fewer trainable parameters, then to
-    fewer epochs, then to the earlier trial; measured seconds would not be reproducible. Where the
-    metric has no worst value, a failed run may have been worse than it counts: fewer of them first.
+    fewer epochs, then to the earlier trial; measured seconds would not be reproducible.
     """
     config, runs = study.config, _runs(protocol, study.directory)
     sign = -1 if config.objective.direction == "maximize" else 1
-    bounded = _bound(protocol) is not None
 
-    def order(one: Chosen) -> tuple[int, float, float, int, int]:
-        failed = 0 if bounded else one.values.count(None)
+    def order(one: Chosen) -> tuple[float, float, int, int]:
         mean = math.inf if one.mean is None else sign * one.mean
         size = math.inf if one.trainable is None else one.trainable
-        return (failed, mean, size, one.spec.plan.epochs, one.spec.number)
+        return (mean, size, one.spec.plan.epochs, one.spec.number)
 
     chosen = {name: min(found, key=order) for name, found in runs.items()}
     # Without the number, which says nothing between strategies: ties keep the order of the file.
-    best = sorted(chosen, key=lambda name: order(chosen[name])[:4])
+    best = sorted(chosen, key=lambda name: order(chosen[name])[:3])
     finalists = [name for name in chosen if name in best[: config.finalists or len(best)]]
     baseline = _baseline(study)
     same = [name for name in finalists if plan_text(chosen[name].spec) == plan_text(baseline)]
@@ -207,9 +204,9 @@ def _runs(protocol: Protocol, directory: Path) -> dict[str, tuple[Chosen, ...]]:
         name: [[_result(spec, name, number, directory) for number in seeds] for spec in candidates]
         for name, candidates in protocol.candidates.items()
     }
-    worst = _bound(protocol)
+    upwards = protocol.content["direction"] == "maximize"
+    worst = protocol.content["bounds"][0 if upwards else 1]
     if worst is None:
-        upwards = protocol.content["direction"] == "maximize"
         values = [_value(r) for found in results.values() for runs in found for r in runs]
         seen = [value for value in values if value is not None]
         worst = (min if upwards else max)(seen, default=None)
@@ -217,12 +214,6 @@ def _runs(protocol: Protocol, directory: Path) -> dict[str, tuple[Chosen, ...]]:
         name: tuple(map(_chosen, candidates, results[name], repeat(worst)))
         for name, candidates in protocol.candidates.items()
     }
-
-
-def _bound(protocol: Protocol) -> float | None:
-    """The worst value that the metric can have."""
-    bound: float | None = protocol.content["bounds"][protocol.content["direction"] == "minimize"]
-    return bound
 
 
 def _chosen(spec: TrialSpec, results: Sequence[Result | None], worst: float | None) -> Chosen:

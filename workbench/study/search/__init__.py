@@ -37,7 +37,7 @@ from workbench.study.search.storage import (
     definition_path,
     open_storage,
     refuse_changes,
-    stored_definition,
+    stored_definitions,
 )
 from workbench.study.search.write_through import WriteThroughStorage
 from workbench.study.study import Study
@@ -57,7 +57,7 @@ def refuse_another_search(study: Study) -> None:
     storage = open_storage(study.directory / "optuna.db")
     try:
         definitions = {group.name: group.definition for group in study.groups}
-        stored = {name: stored_definition(study.directory, name, storage) for name in definitions}
+        stored = stored_definitions(study.directory, definitions, storage)
         refuse_changes(stored, definitions, study)
     finally:
         close_storage(storage)
@@ -112,7 +112,7 @@ class Search:
         study, directory, storage = self._study, self._directory, self._storage
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
-        stored = {name: stored_definition(directory, name, self._file) for name in definitions}
+        stored = dict(stored_definitions(directory, definitions, self._file))
         corrected = [
             name
             for name, held in stored.items()
@@ -123,6 +123,10 @@ class Search:
                 self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
         refuse_changes(stored, definitions, study)
+        for name in [name for name, held in stored.items() if held is None]:
+            # Left by a driver that ended before its first trial: its direction may have changed.
+            with suppress(KeyError):
+                optuna.delete_study(study_name=name, storage=storage)
         studies = {name: self._open(storage, name, records.get(name, {})) for name in definitions}
         for name, asked in studies.items():
             if retry_failed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
+from optuna.study import StudySummary
 
 from workbench import usercode
 from workbench.record import Damaged
@@ -74,8 +75,10 @@ def serve_dashboard(path: Path, port: int) -> None:
     run_server(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", host="127.0.0.1", port=port)
 
 
-def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
-    """The settings that the trials of a group were made with; None without trials.
+def stored_definitions(
+    directory: Path, groups: Iterable[str], storage: RDBStorage
+) -> dict[str, dict[str, Any] | None]:
+    """The settings that the trials of each group were made with; None without trials.
 
     They are stored with the records, because Optuna's storage may be lost; earlier versions stored
     them only there.
@@ -84,10 +87,22 @@ def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[
         StorageError: There are records, but their settings were lost.
         Damaged: The file cannot be read.
     """
-    path = definition_path(directory, group)
-    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
-    summary = next((each for each in summaries if each.study_name == group), None)
-    begun = any(path.parent.glob("*/spec.json"))
+    paths = {group: definition_path(directory, group) for group in groups}
+    begun = {group: any(path.parent.glob("*/spec.json")) for group, path in paths.items()}
+    summaries = {}
+    # Asked only where it is needed: Optuna counts all trials.
+    if not all(begun[group] and path.exists() for group, path in paths.items()):
+        asked = optuna.get_all_study_summaries(storage, include_best_trial=False)
+        summaries = {summary.study_name: summary for summary in asked}
+    return {
+        group: _stored_definition(directory, path, begun[group], summaries.get(group))
+        for group, path in paths.items()
+    }
+
+
+def _stored_definition(
+    directory: Path, path: Path, begun: bool, summary: StudySummary | None
+) -> dict[str, Any] | None:
     if not begun and (summary is None or not summary.n_trials):
         return None  # A driver that ended before its first trial may have left settings.
     if path.exists():

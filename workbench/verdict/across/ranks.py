@@ -78,19 +78,21 @@ def different(rows: Sequence[ResultRow]) -> None:
 
 
 def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[PairCounts]:
-    """Wins, ties and losses of each pair, on the data sets whose verdict supports a claim."""
+    """Wins, ties and losses of each pair that was compared on any data set.
+
+    Where the verdict on a data set supports no claim, nothing is shown.
+    """
     counts = []
     for first, second in combinations(names, 2):
         pairs = [
-            pair
+            (pair, verdict.level is not Level.NONE)
             for verdict in verdicts.values()
-            if verdict.level is not Level.NONE
             for pair in verdict.comparisons
             if {pair.first, pair.second} == {first, second}
         ]
         # A difference can be both significant and negligible: that counts as a win.
-        beaten = [pair.first for pair in pairs if pair.beaten]
-        ties = sum(pair.equivalent and not pair.beaten for pair in pairs)
+        beaten = [pair.first for pair, shown in pairs if shown and pair.beaten]
+        ties = sum(shown and pair.equivalent and not pair.beaten for pair, shown in pairs)
         if pairs:
             counts.append(
                 PairCounts(

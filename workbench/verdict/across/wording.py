@@ -128,10 +128,9 @@ def _headline(
             f" {bare_p(verdict.p_floor or 0.0)}.{lost} {each}."
         )
     text = headlines.compared(verdict)
-    if not text.startswith(str(verdict.leader)):
-        text = f": {text[:1].lower()}{text[1:]}"
-    else:
-        text = f" {text}"
+    # A sentence that begins with a name is not changed.
+    named = verdict.word in (Word.WINNER, Word.GOOD_ENOUGH) or words.against_baseline(verdict)
+    text = f" {text}" if named else f": {text[:1].lower()}{text[1:]}"
     return f"Across {k} data sets{text}{lost} {each}."
 
 

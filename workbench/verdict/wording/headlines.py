@@ -103,7 +103,9 @@ def _against(verdict: Verdict, pair: Comparison) -> str:
     )
     turned = "" if verdict.direction == "maximize" else "lower is better; "
     # Over data sets the ranks decide: an interval of the mean may say something else.
-    sure = f" {words.interval(verdict, pair)}," if verdict.unit == Unit.SEED else ""
+    sure = ""
+    if verdict.unit == Unit.SEED:
+        sure = f" {words.interval(verdict, pair, words.alone(verdict))},"
     p = pair.p_holm if verdict.contrast == BASELINE else pair.p
     return (
         f"{words.metric(verdict)} {ours} against {theirs} of {rival}{other} ({turned}difference"

@@ -112,9 +112,14 @@ def measured(value: float, like: float | None = None, *ends: float | None) -> st
 
 
 def ceiling(bound: float | None, like: float | None = None) -> float | None:
-    """An upper bound, rounded up to the decimals of ``measured``: as printed, it still holds."""
-    if bound is None or (places := places_of(bound if like is None else like)) is None:
+    """An upper bound, rounded up to the digits of ``measured``: as printed, it still holds."""
+    if not bound:
         return bound
+    size = abs(bound if like is None else like)
+    places = places_of(size)
+    if places is None:
+        # Whole numbers, or four digits and a power of ten.
+        places = 0 if 10_000 <= size < 10_000_000 else 3 - math.floor(math.log10(abs(bound)))
     scale = 10.0**places
     return math.ceil(round(bound * scale, 6)) / scale
 

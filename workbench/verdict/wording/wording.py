@@ -80,7 +80,7 @@ def _reason(verdict: Verdict, pair: Comparison) -> str:
         better = "is" if other in verdict.excluded else "is not shown to be"
         return f"{verdict.leader} {better} better than {other}: {lead} ({p_value(p)})."
     # Not "p of being the best", which reads as a probability.
-    tested = "" if side.p_best is None else f" (tested as the best: {p_value(side.p_best)})"
+    tested = "" if side.p_best is None else f" ({p_value(side.p_best)})"
     if other in verdict.excluded:
         return f"{other} is not the single best: {lead}{tested}."
     return f"{other} may be the best: {lead}{tested}."
@@ -91,7 +91,7 @@ def _needed(verdict: Verdict) -> str | None:
         return None
     plans = sorted(verdict.plan, key=lambda plan: plan.estimate)
     each = listed((f"{_range_of(plan)} against {plan.rival}" for plan in plans), 50)
-    all_of = f" from all {len(plans)} rivals" if len(plans) > 1 else ""
+    all_of = f" from each of {len(plans)} rivals" if len(plans) > 1 else ""
     return (
         f"To find a true difference of {words.effect(verdict)}{all_of} with 80 % power at"
         f" alpha = {verdict.alpha:g}, about {each} are needed in all{_cost(plans[-1])}."

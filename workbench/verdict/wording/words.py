@@ -134,12 +134,14 @@ def effect(verdict: Verdict) -> str:
     """The smallest effect with its unit; empty where none was given."""
     if verdict.smallest_effect is None:
         return ""
-    return given(verdict.smallest_effect) + points(verdict)
+    return given(verdict.smallest_effect) + points(verdict, verdict.smallest_effect)
 
 
-def points(verdict: Verdict) -> str:
+def points(verdict: Verdict, number: float = 0.0) -> str:
     """The unit of a difference where the metric is in percent: 1 is not a hundredth of it."""
-    return " percentage points" if verdict.metric.endswith("(%)") else ""
+    if not verdict.metric.endswith("(%)"):
+        return ""
+    return " percentage point" if number == 1 else " percentage points"
 
 
 def units(verdict: Verdict) -> str:
@@ -205,7 +207,7 @@ def alone(verdict: Verdict) -> str:
 def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
     """``leads b by 0.01``; across data sets the leader's mean may be the worse one."""
     gap = mean_difference(verdict, pair)
-    if gap.startswith(MINUS):
+    if gap.startswith(MINUS) or not pair.difference.estimate:
         return f"has a mean difference of {gap} from {whom}"
     return f"leads {whom} by {gap}"
 
