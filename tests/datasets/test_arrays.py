@@ -383,7 +383,7 @@ def test_what_is_wrong_with_a_users_data_names_the_file(
 
 
 def test_a_wrong_option_of_a_users_function_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(UserCodeError, match=r"mine\.py: make raised TypeError: .*'size'"):
+    with pytest.raises(UserCodeError, match=r"mine\.py:1: make raised TypeError: .*'size'"):
         user(tmp_path / "mine.py", "def make(count):\n    pass\n", size=3)
     with pytest.raises(ValueError, match=r"mine\.py: make is a int; a data set must be a function"):
         user(tmp_path / "mine.py", "make = 3\n")

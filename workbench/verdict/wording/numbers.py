@@ -140,9 +140,9 @@ def bare_p(p: float) -> str:
         return "–"
     if p < 0.0001:
         return "<0.0001"
-    text = f"{p:.2f}" if p >= 0.0995 else f"{p:#.2g}"
+    text = f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
     # 0.0498 and 0.0503 lie on two sides of the usual level and must not read alike.
-    return f"{p:.4f}" if text in ("0.050", "0.025") else text
+    return f"{p:.4f}" if text in ("0.05", "0.025") else text
 
 
 def p_value(p: float) -> str:
