@@ -55,9 +55,9 @@ def test_a_planted_gap_of_three_sd_makes_a_winner() -> None:
     found = pair(verdict, "adamw-2", "sgd-0").difference
     assert verdict.headline == (
         "adamw-2 wins: test accuracy 0.9500 against 0.9200 of the closest rival sgd-0 (difference"
-        f" 0.0300, 95 % interval {found.low:.4f} to {found.high:.4f}, p = 0.00049, ahead on 12 of"
-        " 12 seeds). The lead is at least 0.0261 (95 % confidence), more than 0.01, the smallest"
-        " difference that matters."
+        f" 0.0300, 95 % interval of this pair alone {found.low:.4f} to {found.high:.4f},"
+        " p = 0.00049, ahead on 12 of 12 seeds). The lead is at least 0.0261 (95 % confidence), more than 0.01,"
+        " the smallest difference that matters."
     )
     assert verdict.claim.startswith("For these configurations, on this data set and test split, ")
     assert "Holm" not in verdict.claim, "a winner needs no correction"
