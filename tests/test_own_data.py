@@ -1,4 +1,4 @@
-"""A user's own pictures, texts and table: the studies of docs/studies.md work as they stand."""
+"""A user's own pictures, texts and table: the studies of docs/your_data.md work as they stand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from workbench.cli.app import app
 
-PAGE = Path(__file__).parent.parent / "docs" / "studies.md"
+PAGE = Path(__file__).parent.parent / "docs" / "your_data.md"
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
 
 

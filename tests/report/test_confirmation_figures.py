@@ -140,7 +140,7 @@ def test_a_forest_says_what_its_bars_points_and_band_are() -> None:
     assert "n = 12 seeds" in text
     assert "t interval (95 % CI over 12 training seeds)" in text
     assert "redraws training and validation data" in text
-    assert "shown not to be the best (95 % confidence; p: of the hypothesis" in text
+    assert "shown not to be the single best (95 % confidence; p: of the hypothesis" in text
     assert "smallest effect that matters, 0.01" in text
     assert "Cross" not in text
 
@@ -148,7 +148,7 @@ def test_a_forest_says_what_its_bars_points_and_band_are() -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        (Word.NARROWED, "Filled square: shown not to be the best"),
+        (Word.NARROWED, "Filled square: shown not to be the single best"),
         (Word.WINNER, "Filled square: a is better (p: exact sign-flip permutation"),
     ],
 )

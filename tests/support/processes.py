@@ -28,8 +28,9 @@ class Forked:
     def __init__(
         self, function: Callable[..., None], *arguments: object, **options: object
     ) -> None:
+        # The server of forks has the environment of the test that began it.
         self._process = _SERVER.Process(
-            target=_quietly, args=(function, *arguments), kwargs=options
+            target=_quietly, args=({**os.environ}, function, *arguments), kwargs=options
         )
         self._process.start()
         assert self._process.pid is not None
@@ -51,7 +52,14 @@ class Forked:
         self._process.kill()
 
 
-def _quietly(function: Callable[..., None], *arguments: object, **options: object) -> None:
+def _quietly(
+    environment: dict[str, str],
+    function: Callable[..., None],
+    *arguments: object,
+    **options: object,
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)

@@ -56,8 +56,8 @@ def test_a_planted_gap_of_three_sd_makes_a_winner() -> None:
     assert verdict.headline == (
         "adamw-2 wins: test accuracy 0.9500 against 0.9200 of the closest rival sgd-0 (difference"
         f" 0.0300, 95 % interval of this pair alone {found.low:.4f} to {found.high:.4f},"
-        " p = 0.00049, ahead on 12 of 12 seeds). The lead is at least 0.0261 (95 % confidence), more"
-        " than 0.01, the smallest difference that matters."
+        " p = 0.00049, ahead on 12 of 12 seeds). The lead is at least 0.0261 (95 % confidence),"
+        " more than 0.01, the smallest difference that matters."
     )
     assert verdict.claim.startswith("For these configurations, on this data set and test split, ")
     assert "Holm" not in verdict.claim, "a winner needs no correction"
