@@ -140,6 +140,10 @@ def test_an_exception_ends_in_the_result_with_its_traceback(
     assert "Traceback" in str(result.traceback)
 
 
+def park_at_two(line: EpochResult) -> Decision:
+    return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+
 def test_an_interrupted_trial_is_parked_and_goes_on_to_the_same_numbers(
     tiny: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -147,9 +151,6 @@ def test_an_interrupted_trial_is_parked_and_goes_on_to_the_same_numbers(
     whole = directory_for(spec, tmp_path / "whole")
     trial_run.run(whole, report=go_on, interrupted=never)
     parked = directory_for(spec, tmp_path / "parked")
-
-    def park_at_two(line: EpochResult) -> Decision:
-        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
 
     result = trial_run.run(parked, report=park_at_two, interrupted=never)
     assert result.state is State.PARKED
@@ -225,9 +226,6 @@ def test_without_a_sound_checkpoint_a_trial_starts_again_and_reports_what_it_rep
     whole = directory_for(spec, tmp_path / "whole")
     trial_run.run(whole, report=go_on, interrupted=never)
     damaged = directory_for(spec, tmp_path / "damaged")
-
-    def park_at_two(line: EpochResult) -> Decision:
-        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
 
     trial_run.run(damaged, report=park_at_two, interrupted=never)
     (damaged.path / "checkpoint.pt").write_bytes(b"half")
@@ -351,9 +349,6 @@ def test_what_a_resumed_trial_leaves_is_that_of_an_uninterrupted_one(
     spec = spec_for(tiny, home, objective=objective)
     whole, parked = (directory_for(spec, tmp_path / name) for name in ("whole", "parked"))
     assert trial_run.run(whole, report=go_on, interrupted=never).epoch == 1
-
-    def park_at_two(line: EpochResult) -> Decision:
-        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
 
     trial_run.run(parked, report=park_at_two, interrupted=never)
     assert trial_run.run(parked, report=go_on, interrupted=never).epoch == 1
@@ -522,9 +517,6 @@ def test_a_trial_that_was_killed_when_it_stopped_early_stops_at_the_same_epoch(
     spec = stopping(tiny, home)
     whole, killed = (directory_for(spec, tmp_path / name) for name in ("whole", "killed"))
     trial_run.run(whole, report=go_on, interrupted=never)
-
-    def park_at_two(line: EpochResult) -> Decision:
-        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
 
     trial_run.run(killed, report=park_at_two, interrupted=never)
     if not keeps_checkpoint:

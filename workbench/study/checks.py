@@ -188,9 +188,9 @@ class _StudyChecks:
         located = self._inputs.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 
-    def _device(self, name: str | None) -> None:
+    def _device(self, name: str) -> None:
         # Every machine has these, and torch takes seconds to load.
-        if name in (None, "auto", "cpu") or not self._local:
+        if name in ("auto", "cpu") or not self._local:
             return
         from workbench.engine.devices import choose_device
 
