@@ -25,7 +25,6 @@ class _Job:
 
     due: float
     send: Callable[[], None]
-    failures: int = 0
 
 
 class Mirror(threading.Thread):
@@ -118,15 +117,16 @@ class Mirror(threading.Thread):
     def drain(self, timeout: float = 30.0) -> bool:
         """Send all that waits, now; whether that was done.
 
-        Gives up after so many seconds, or when MLflow has refused all that is left several times
-        or does not answer.
+        Gives up after so many seconds, or when MLflow has refused all that is left, or does not
+        answer.
         """
         with self._condition:
             self._hurry = True
             self._unreachable = False
             self._retry_at = 0.0
+            self._failures = 0
             for job in self._jobs.values():
-                job.failures = 0
+                job.due = 0.0
             self._condition.notify_all()
             try:
                 self._condition.wait_for(self._given_up, timeout)
@@ -135,7 +135,8 @@ class Mirror(threading.Thread):
             return self._idle
 
     def _given_up(self) -> bool:
-        refused = all(job.failures >= _LAST_ATTEMPTS for job in self._jobs.values())
+        # What failed goes behind all others, so each was tried since something was last sent.
+        refused = not self._jobs or self._failures >= max(len(self._jobs), _LAST_ATTEMPTS)
         return not self.is_alive() or ((refused or self._unreachable) and not self._busy)
 
     @property
@@ -214,11 +215,12 @@ class Mirror(threading.Thread):
         self._failures += 1
         self._unreachable = isinstance(problem, Unreachable)
         now = time.monotonic()
-        pause = min(self._first_retry * 2 ** (self._failures - 1), _LONGEST_RETRY_SECONDS)
+        doublings = 0 if self._hurry else self._failures - 1
+        pause = min(self._first_retry * 2**doublings, _LONGEST_RETRY_SECONDS)
         self._retry_at = now + pause
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
         # been posted meanwhile is newer.
-        self._jobs.setdefault(key, _Job(due=now + pause, send=job.send, failures=job.failures + 1))
+        self._jobs.setdefault(key, _Job(due=now + pause, send=job.send))
         self.warn(problem)
 
     def warn(self, problem: Exception) -> None:
