@@ -20,6 +20,12 @@ from tests.support.tiny import TINY
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A server of the machine's user is no place for runs of tests.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+# Records and databases are written through to the disk, and half of the suite would be waiting for
+# it. A disk in memory, where there is one with room, does not wait.
+_IN_MEMORY = Path("/dev/shm")
+_HAS_ROOM = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > 4 << 30
+if _HAS_ROOM and "TMPDIR" not in os.environ:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)
 # Caches of one run must not serve, or hide a mistake from, the next one.
 if "WORKBENCH_DATA" not in os.environ:
     os.environ["WORKBENCH_DATA"] = tempfile.mkdtemp(prefix="workbench-tests-")
