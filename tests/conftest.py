@@ -20,6 +20,7 @@ from tests.support.tiny import TINY
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A server of the machine's user is no place for runs of tests.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+os.environ.pop("WORKBENCH_OPTUNA_STORAGE", None)
 # Records and databases are written through to the disk, and half of the suite would be waiting for
 # it. A disk in memory, where there is one with room, does not wait.
 _IN_MEMORY = Path("/dev/shm")

@@ -29,6 +29,7 @@ from workbench.driver.leases import Busy
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load
+from workbench.study.optuna_storage import locate
 from workbench.study.search import Search
 from workbench.study.search.storage import StorageError, open_storage, refuse_changes
 from workbench.study.study import Study
@@ -578,7 +579,7 @@ SAMPLERS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def optuna_trials(home: Path) -> dict[str, list[tuple[object, ...]]]:
     """All that Optuna knows of the trials of a study."""
-    storage = open_storage(record.study_directory(home, "tiny") / "optuna.db")
+    storage = open_storage(locate(record.study_directory(home, "tiny")))
     return {
         study.study_name: [
             (t.number, t.state, t.value, t.params, t.distributions, t.intermediate_values)

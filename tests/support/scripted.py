@@ -54,6 +54,7 @@ class ListSource:
     """Hands out so many trials and remembers what it is told."""
 
     def __init__(self, count: int, adopted: list[TrialSpec] | None = None) -> None:
+        self.outage: Exception | None = None
         self.specs = [a_spec(number) for number in range(count)]
         self.adopted = adopted or []
         self.reports: list[tuple[int, int]] = []

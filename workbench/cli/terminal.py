@@ -76,13 +76,13 @@ def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
         yield home.absolute()
         return
     # Nothing of it is kept, on a shared server neither.
-    kept = os.environ.pop("MLFLOW_TRACKING_URI", None)
+    shared = ("MLFLOW_TRACKING_URI", "WORKBENCH_OPTUNA_STORAGE")
+    kept = {name: os.environ.pop(name) for name in shared if name in os.environ}
     try:
         with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
             yield Path(folder)
     finally:
-        if kept is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = kept
+        os.environ.update(kept)
 
 
 def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False, error: bool = False) -> bool:

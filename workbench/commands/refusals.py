@@ -24,7 +24,7 @@ def refusals(study: Study) -> list[str]:
     Raises:
         StoreError: Optuna's storage of the search cannot be read.
     """
-    searched = (study.directory / "optuna.db").exists()
+    searched = any(study.directory.glob("optuna.*"))
     # A storage that cannot be written to cannot be opened either.
     if searched and not os.access(study.directory, os.W_OK):
         return []

@@ -172,6 +172,9 @@ class Session:
         try:
             with readable(study):
                 signal = driver.run()
+        except Unreachable:
+            page.status = "SCHEDULED"
+            raise
         except DiskError as error:
             page.status = "SCHEDULED"
             raise DiskError(

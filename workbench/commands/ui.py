@@ -11,7 +11,10 @@ from workbench import record
 from workbench.commands import home_studies
 from workbench.commands.home_studies import Unknown
 from workbench.messages import listed
+from workbench.study import optuna_storage
+from workbench.study.optuna_storage import StorageLocation
 from workbench.tracker import Tracker, location, store
+from workbench.tracker.shared_store import check_reachable
 
 
 def server_of(home: Path, study: str | None) -> str | None:
@@ -43,12 +46,12 @@ def serve(home: Path, port: int, study: str | None) -> NoReturn:
     os.execve(command[0], command, {**os.environ, **added})
 
 
-def storage_of(home: Path, study: str | None) -> Path:
+def storage_of(home: Path, study: str | None) -> StorageLocation:
     """Optuna's storage of a study, for its dashboard.
 
     Raises:
         Unknown: No study is named, or there is no such one, or no storage of it.
-        StoreError: optuna-dashboard is not installed.
+        StoreError: optuna-dashboard is not installed, or a database does not answer.
     """
     if find_spec("optuna_dashboard") is None:
         raise store.StoreError("Optuna's dashboard is not installed: pip install optuna-dashboard")
@@ -57,13 +60,15 @@ def storage_of(home: Path, study: str | None) -> Path:
     names = home_studies.studies_of(home, study)
     if len(names) > 1:
         raise Unknown(f"{study} has several searches; name one of {listed(names)}.")
-    storage = record.study_directory(home, names[0]) / "optuna.db"
-    if not storage.is_file():
-        raise Unknown(f"{storage} is gone; the next `workbench run` of the study writes it.")
+    storage = optuna_storage.locate(record.study_directory(home, names[0]))
+    if storage.uri is not None:
+        check_reachable(storage.uri, optuna_storage.LABEL)
+    elif not storage.file.is_file():
+        raise Unknown(f"{storage.file} is gone; the next `workbench run` of the study writes it.")
     return storage
 
 
-def serve_optuna(storage: Path, port: int) -> None:
+def serve_optuna(storage: StorageLocation, port: int) -> None:
     """Serve Optuna's dashboard until Ctrl-C."""
     from workbench.study.search.storage import serve_dashboard
 

@@ -52,6 +52,10 @@ class Broken(Exception):
 class Source(Protocol):
     """Where trials come from and where their results go; called from the driver's thread only."""
 
+    @property
+    def outage(self) -> Exception | None:
+        """Why it cannot keep results any more: trials park, and the driver raises it at the end."""
+
     def adopt(self) -> list[TrialSpec]:
         """Unfinished trials of an earlier driver, updated from their records."""
 
@@ -148,6 +152,7 @@ class Driver:
         Raises:
             Broken: Three trials in a row failed alike before their first epoch.
             DiskError: A record cannot be written; unfinished trials are parked.
+            Exception: The source's ``outage``; unfinished trials are parked.
         """
         try:
             with self._stop.before_exit(self._end):
@@ -161,6 +166,8 @@ class Driver:
             raise
         if self._halted is not None:
             raise DiskError(self._halted)
+        if self._source.outage is not None:
+            raise self._source.outage
         if self._broken is not None:
             raise Broken(
                 f"Study stopped: {SAME_FAILURES} trials in a row failed with the same error before "
@@ -179,7 +186,8 @@ class Driver:
     @property
     def stopping(self) -> bool:
         """Whether the study is stopping: no new trials, and running ones park."""
-        return any(why is not None for why in (self._stop.signal, self._broken, self._halted))
+        reasons = (self._stop.signal, self._broken, self._halted, self._source.outage)
+        return any(why is not None for why in reasons)
 
     def next(self) -> TrialDirectory | None:
         """The next trial to run; unfinished ones come first."""

@@ -21,6 +21,7 @@ from workbench.tracker.store import StoreError, uri_of
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SETTINGS = "workbench.toml"
+_KEYS = ("tracking_uri", "optuna_storage")
 _SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
 # A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
 _DEFAULTS = {
@@ -45,12 +46,12 @@ def shared_store(home: Path, study: str | None = None, at: str | None = None) ->
         StoreError: The address, or the file that names it, cannot be used.
     """
     home = home.resolve()
-    uri = at or os.environ.get(VARIABLE) or _of_home(home) or _of_study(home, study)
+    uri = at or os.environ.get(VARIABLE) or setting(home, "tracking_uri") or _of_study(home, study)
     own = home / "mlruns" / "mlflow.db"
     path = uri.removeprefix("sqlite:///") if uri and uri.startswith("sqlite:///") else None
     if not uri or (path is not None and Path(path).resolve() == own):
         return None
-    if not _is_address(uri):
+    if not is_address(uri):
         raise StoreError(
             f"{redacted(uri)} is no address that runs can be written to; expected a server "
             f"(https://...) or a database (postgresql+psycopg://...), with special characters of "
@@ -66,7 +67,8 @@ def shared_store(home: Path, study: str | None = None, at: str | None = None) ->
     return SharedStore(home=home, connection_uri=uri)
 
 
-def _is_address(uri: str) -> bool:
+def is_address(uri: str) -> bool:
+    """Whether a URI can be one of a server or a database, with special characters quoted."""
     try:
         parts = urlsplit(uri)
         _ = parts.port
@@ -155,7 +157,12 @@ def _own(home: Path) -> str:
     return uri_of(home.resolve() / "mlruns" / "mlflow.db")
 
 
-def _of_home(home: Path) -> str | None:
+def setting(home: Path, key: str) -> str | None:
+    """What ``mlruns/workbench.toml`` of a home says of a key; None where it says nothing.
+
+    Raises:
+        StoreError: The file cannot be read, or holds something else.
+    """
     path = home / "mlruns" / SETTINGS
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -163,13 +170,13 @@ def _of_home(home: Path) -> str | None:
         return None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}.") from error
-    uri = content.pop("tracking_uri", None)
-    if content or not isinstance(uri, str):
+    wrong = [name for name, uri in content.items() if name not in _KEYS or not isinstance(uri, str)]
+    if wrong or not content:
         raise StoreError(
-            f"{path}: {', '.join(content) or 'tracking_uri'} is unknown or missing; expected one "
-            'line: tracking_uri = "https://..."'
+            f"{path}: {', '.join(wrong) or 'tracking_uri'} is unknown or missing; expected a line "
+            'tracking_uri = "https://..." or optuna_storage = "postgresql+psycopg://..."'
         )
-    return uri
+    return content.get(key)
 
 
 def _of_study(home: Path, study: str | None) -> str | None:

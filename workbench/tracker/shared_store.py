@@ -98,7 +98,7 @@ class SharedStore:
         )
 
 
-def check_reachable(uri: str) -> None:
+def check_reachable(uri: str, label: str = "MLflow") -> None:
     """Connect to a database once: MLflow would try for minutes, whatever the database says.
 
     Raises:
@@ -125,28 +125,28 @@ def check_reachable(uri: str) -> None:
     except ModuleNotFoundError as error:
         install = _INSTALL.get(error.name or "", f"pip install {error.name}")
         raise StoreError(
-            f"MLflow at {redacted(uri)} needs the Python package {error.name}. Install it: "
+            f"{label} at {redacted(uri)} needs the Python package {error.name}. Install it: "
             f"{install}"
         ) from error
     except ArgumentError as error:
         said = without_credentials(str(error), uri)
-        raise StoreError(f"MLflow at {redacted(uri)} cannot be opened: {said}.") from None
+        raise StoreError(f"{label} at {redacted(uri)} cannot be opened: {said}.") from None
     except (OSError, SQLAlchemyError) as error:
-        raise problem_at(uri, error) from None
+        raise problem_at(uri, error, label) from None
 
 
-def problem_at(uri: str, error: Exception) -> StoreError:
+def problem_at(uri: str, error: Exception, label: str = "MLflow") -> StoreError:
     """An error in words: of MLflow's client, or of the library that it connects with."""
     said = without_credentials(reason(error), uri)
     hint = _refusal(uri, error, said)
     if hint is not None:
-        return StoreError(f"MLflow at {redacted(uri)} refuses: {said.rstrip('.')}.{hint}")
+        return StoreError(f"{label} at {redacted(uri)} refuses: {said.rstrip('.')}.{hint}")
     # Of a connection, the system's own words, without the layers that passed them on.
     below: BaseException = error
     while deeper := below.__cause__ or below.__context__:
         below = deeper
     said = str(below) if isinstance(below, OSError) else said
-    return Unreachable(f"MLflow at {redacted(uri)} cannot be reached now: {said}")
+    return Unreachable(f"{label} at {redacted(uri)} cannot be reached now: {said}")
 
 
 def _refusal(uri: str, error: Exception, said: str) -> str | None:

@@ -55,6 +55,7 @@ class Replicates:
         self._ended: dict[str, Counter[State]] = {name: Counter() for name in self._targets}
         self._fresh: deque[TrialSpec] = deque()
         self._left: list[TrialSpec] = []
+        self.outage: Exception | None = None  # All that is kept of a run is its record.
         for spec in self._planned:
             self._look(spec)
 

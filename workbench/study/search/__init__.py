@@ -28,7 +28,7 @@ from workbench.record import (
     directory_of,
 )
 from workbench.record.files import write_atomically
-from workbench.study import space
+from workbench.study import optuna_storage, space
 from workbench.study.search import retries
 from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
@@ -41,6 +41,7 @@ from workbench.study.search.storage import (
 )
 from workbench.study.search.write_through import WriteThroughStorage
 from workbench.study.study import Study
+from workbench.tracker.store import StoreError
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,10 +55,11 @@ def refuse_another_search(study: Study) -> None:
         Changed: They differ.
         StorageError: The settings were lost.
     """
-    storage = open_storage(study.directory / "optuna.db")
+    location = optuna_storage.locate(study.directory)
+    storage = open_storage(location)
     try:
         definitions = {group.name: group.definition for group in study.groups}
-        stored = stored_definitions(study.directory, definitions, storage)
+        stored = stored_definitions(location, definitions, storage)
         refuse_changes(stored, definitions, study)
     finally:
         close_storage(storage)
@@ -71,7 +73,7 @@ class Search:
     what is proposed does not depend on when a process was started.
 
     Args:
-        study: The study; the storage is in its directory.
+        study: The study; ``optuna_storage`` says where its storage is.
         retry_failed: Whether failed trials are run again, see ``retries``.
 
     Raises:
@@ -95,9 +97,11 @@ class Search:
         self._ended: dict[str, Counter[State]] = {name: Counter() for name in self._groups}
         self._best_values: dict[str, float] = {}
         self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
-        self._file = open_storage(self._directory / "optuna.db")
+        self._location = optuna_storage.locate(self._directory)
+        self._file = open_storage(self._location)
         try:
-            self._storage = WriteThroughStorage(self._file)
+            self._location.remember()
+            self._storage = WriteThroughStorage(self._file, self._location.prefix)
             self._studies = self._open_all(retry_failed)
             for name in self._groups:
                 self._count(name)
@@ -112,7 +116,7 @@ class Search:
         study, directory, storage = self._study, self._directory, self._storage
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
-        stored = dict(stored_definitions(directory, definitions, self._file))
+        stored = dict(stored_definitions(self._location, definitions, self._file))
         corrected = [
             name
             for name, held in stored.items()
@@ -306,13 +310,18 @@ class Search:
             elif before is not None:
                 before[0].drop_weights()
 
+    @property
+    def outage(self) -> Exception | None:
+        """Why trials must park: Optuna's database did not answer for too long."""
+        return self._storage.outage
+
     # -- what people ask for ---------------------------------------------------------------
 
     def close(self) -> None:
         """Write what the file lacks, and close it; the search cannot be used any more."""
         # Where the file cannot be written, the records have all of it, and the error that ended the
         # search, of a full disk for example, must be the one that is told.
-        with suppress(SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        with suppress(SQLAlchemyError, optuna.exceptions.StorageInternalError, StoreError):
             self._storage.flush()
         close_storage(self._file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -13,33 +14,60 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.study import StudySummary
+from sqlalchemy.exc import IntegrityError
 
 from workbench import usercode
 from workbench.record import Damaged
 from workbench.study.config.changes import Changed, differences
 from workbench.study.fingerprint import source_of
+from workbench.study.optuna_storage import LABEL, StorageLocation
 from workbench.study.study import Study, StudyStrategy
+from workbench.tracker.shared_store import check_reachable, problem_at, redacted
 
 
 class StorageError(OSError):
     """Optuna's storage is of another version, or lacks what no record can replace."""
 
 
-def open_storage(path: Path) -> RDBStorage:
-    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time.
+def open_storage(location: StorageLocation) -> RDBStorage:
+    """Optuna's storage, set up for one writer of each study, which may be killed at any time.
 
     Raises:
         StorageError: It is of another version of Optuna.
+        StoreError: A database does not answer, or refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    url = f"sqlite:///{path}"
     try:
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        return _open_sqlite(location) if location.uri is None else _open_database(location)
     except RuntimeError as error:
         raise StorageError(
-            f"{path} was written by another version of Optuna. {error} (STORAGE_URL is {url}; make "
-            "a copy of the file first.)"
+            f"{location.shown} was written by another version of Optuna. {error} (STORAGE_URL is "
+            f"{redacted(location.url)}; make a copy of it first.)"
         ) from error
+
+
+def _open_database(location: StorageLocation) -> RDBStorage:
+    check_reachable(str(location.uri), LABEL)
+    # Where the machine of the server is gone, a statement would wait for many minutes.
+    limits = {"tcp_user_timeout": 10_000, "keepalives_idle": 10}
+    engine = sqlalchemy.create_engine(str(location.uri), poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        # Two homes that open a new database together would both make its tables, and one fail.
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('optuna'))")
+        storage = RDBStorage(location.url, {"connect_args": limits, "pool_pre_ping": True})
+
+    @sqlalchemy.event.listens_for(storage.engine, "handle_error")
+    def failed(context: sqlalchemy.engine.ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        # Optuna handles doubles; of another error it would sleep, and hide what the database said.
+        if error and not context.is_pre_ping and not isinstance(error, IntegrityError):
+            raise problem_at(storage.url, error, LABEL)
+
+    return storage
+
+
+def _open_sqlite(location: StorageLocation) -> RDBStorage:
+    location.directory.mkdir(parents=True, exist_ok=True)
+    storage = RDBStorage(location.url, {"connect_args": {"timeout": 60}})
 
     @sqlalchemy.event.listens_for(storage.engine, "connect")
     def connected(connection: Any, _: object) -> None:
@@ -64,19 +92,23 @@ def close_storage(storage: RDBStorage) -> None:
     storage.engine.dispose()
 
 
-def serve_dashboard(path: Path, port: int) -> None:
+def serve_dashboard(location: StorageLocation, port: int) -> None:
     """Serve optuna-dashboard on a storage until the process is stopped; it cannot write to it.
 
     Raises:
         ModuleNotFoundError: optuna-dashboard is not installed.
     """
     run_server = resolve_name("optuna_dashboard:run_server")
+    url = f"sqlite:///file:{quote(str(location.file))}?mode=ro&uri=true"
     # Read only: what a page deletes or notes must not meet the driver, which is the only writer.
-    run_server(f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true", host="127.0.0.1", port=port)
+    if location.uri is not None:
+        url = location.url
+        os.environ["PGOPTIONS"] = "-c default_transaction_read_only=on"
+    run_server(url, host="127.0.0.1", port=port)
 
 
 def stored_definitions(
-    directory: Path, groups: Iterable[str], storage: RDBStorage
+    location: StorageLocation, groups: Iterable[str], storage: RDBStorage
 ) -> dict[str, dict[str, Any] | None]:
     """The settings that the trials of each group were made with; None without trials.
 
@@ -87,6 +119,7 @@ def stored_definitions(
         StorageError: There are records, but their settings were lost.
         Damaged: The file cannot be read.
     """
+    directory, prefix = location.directory, location.prefix
     paths = {group: definition_path(directory, group) for group in groups}
     begun = {group: any(path.parent.glob("*/spec.json")) for group, path in paths.items()}
     summaries = {}
@@ -95,7 +128,7 @@ def stored_definitions(
         asked = optuna.get_all_study_summaries(storage, include_best_trial=False)
         summaries = {summary.study_name: summary for summary in asked}
     return {
-        group: _stored_definition(directory, path, begun[group], summaries.get(group))
+        group: _stored_definition(directory, path, begun[group], summaries.get(prefix + group))
         for group, path in paths.items()
     }
 

@@ -1,10 +1,12 @@
-"""Optuna's storage of a search while its driver runs: read from memory, written to a file."""
+"""Optuna's storage of a search while its driver runs: read from memory, written to a database."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import copy
 from typing import Any
 
 import sqlalchemy
@@ -13,7 +15,14 @@ from optuna.storages._rdb.models import TrialIntermediateValueModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from workbench.tracker.store import Unreachable
+
+_LOGGER = logging.getLogger(__name__)
+
 _WRITE_SECONDS = 1.0
+# How long a database may be away before the study parks, and how often it is asked meanwhile.
+PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 5.0
 
 
 def _also_in_file(name: str) -> Callable[..., None]:
@@ -22,13 +31,14 @@ def _also_in_file(name: str) -> Callable[..., None]:
     def method(self: WriteThroughStorage, trial_id: int, *given: Any, **named: Any) -> None:
         getattr(InMemoryStorage, name)(self, trial_id, *given, **named)
         if trial_id not in self._new:
-            getattr(self._file, name)(self._file_trials[trial_id], *given, **named)
+            write = getattr(self._file, name)
+            self._write(write, self._file_trials[trial_id], *given, **named)
 
     return method
 
 
 class WriteThroughStorage(InMemoryStorage):
-    """Optuna's studies in memory, and the same in a sqlite file.
+    """Optuna's studies in memory, and the same in a file, or in a database that others use too.
 
     The driver is the file's only writer. Optuna's own cache does not know that: it queries the file
     again for every report, which takes longer than many an epoch.
@@ -39,11 +49,18 @@ class WriteThroughStorage(InMemoryStorage):
 
     Args:
         file: Read once, here.
+        prefix: Of the names of the studies in a database: the others are not looked at.
+
+    Attributes:
+        outage: Error of a database server that did not answer for ``PATIENCE_SECONDS``.
     """
 
-    def __init__(self, file: RDBStorage) -> None:
+    def __init__(self, file: RDBStorage, prefix: str = "") -> None:
         super().__init__()
-        self._file = file
+        self._file, self._prefix = file, prefix
+        self.outage: Unreachable | None = None
+        self._down: float | None = None  # since when
+        self._retried = float("-inf")
         # Ids in the file by ids in memory.
         self._file_studies: dict[int, int] = {}
         self._file_trials: dict[int, int] = {}
@@ -51,7 +68,10 @@ class WriteThroughStorage(InMemoryStorage):
         self._unwritten: list[dict[str, Any]] = []  # rows of epochs
         self._written = time.monotonic()
         for study in file.get_all_studies():
-            study_id = super().create_new_study(study.directions, study.study_name)
+            if not study.study_name.startswith(prefix):
+                continue
+            name = study.study_name.removeprefix(prefix)
+            study_id = super().create_new_study(study.directions, name)
             self._file_studies[study_id] = file.get_study_id_from_name(study.study_name)
             for key, value in study.system_attrs.items():
                 super().set_study_system_attr(study_id, key, value)
@@ -69,26 +89,83 @@ class WriteThroughStorage(InMemoryStorage):
             sessions.configure(bind=connection)
             try:
                 yield
-                self.flush()
+                self._write_new()
             finally:
                 self._file.remove_session()
                 sessions.configure(bind=self._file.engine)
 
     def flush(self) -> None:
         """Write what the file lacks: new trials, with all that has been set of them, and epochs."""
+        self._retried = float("-inf")
+        self._write(self._write_new)
+
+    def _write_new(self) -> None:
         # In the order in which they were made: the file numbers them.
-        for trial_id, study_id in list(self._new.items()):
-            trial, study = self.get_trial(trial_id), self._file_studies[study_id]
-            self._file_trials[trial_id] = self._file.create_new_trial(study, trial)
+        for trial_id, study_id in sorted(self._new.items()):
+            trial = copy(self.get_trial(trial_id))
+            epochs, trial.intermediate_values = trial.intermediate_values, {}
+            made = self._file.create_new_trial(self._file_studies[study_id], trial)
+            self._file_trials[trial_id] = made
+            self._unwritten += [self._epoch(made, *epoch) for epoch in epochs.items()]
             del self._new[trial_id]
         self._write_epochs()
+
+    def _write(self, write: Callable[..., object], *given: Any, **named: Any) -> None:
+        """Write to the file; during an outage ask now and then whether it is over."""
+        if self._down is None:
+            try:
+                write(*given, **named)
+            except Unreachable as problem:
+                self._note_outage(problem)
+        elif time.monotonic() - self._retried >= RETRY_SECONDS:
+            self._retry()
+
+    def _note_outage(self, problem: Unreachable) -> None:
+        now = self._retried = time.monotonic()
+        if self._down is None:
+            self._down = now
+            _LOGGER.warning(
+                "%s. Training continues; what the database lacks is written when it answers, at "
+                "the latest by the next run. After %.0f s the study parks.",
+                problem,
+                PATIENCE_SECONDS,
+            )
+        elif now - self._down >= PATIENCE_SECONDS:
+            self.outage = Unreachable(
+                f"{problem}. After {now - self._down:.0f} s without it the study is parked. "
+                "Nothing is lost, and no trial failed. Rerun the command when it answers."
+            )
+
+    def _retry(self) -> None:
+        """Write all studies anew: of the last writes nobody knows which the database has."""
+        try:
+            with self.at_once():
+                self._unwritten.clear()
+                for study_id in self._file_studies:
+                    self._rewrite(study_id)
+        except Unreachable as problem:
+            self._note_outage(problem)
+        else:
+            self._down = None
+
+    def _rewrite(self, study_id: int) -> None:
+        name = self._prefix + self.get_study_name_from_id(study_id)
+        with suppress(KeyError):
+            self._file.delete_study(self._file.get_study_id_from_name(name))
+        made = self._file.create_new_study(self.get_study_directions(study_id), name)
+        self._file_studies[study_id] = made
+        for key, value in self.get_study_system_attrs(study_id).items():
+            self._file.set_study_system_attr(made, key, value)
+        for trial in self.get_all_trials(study_id, deepcopy=False):
+            self._new[trial._trial_id] = study_id
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
         """A study, also in the file."""
         study_id = super().create_new_study(directions, study_name)
-        self._file_studies[study_id] = self._file.create_new_study(directions, study_name)
+        name = self._prefix + self.get_study_name_from_id(study_id)
+        self._file_studies[study_id] = self._file.create_new_study(directions, name)
         return study_id
 
     def delete_study(self, study_id: int) -> None:
@@ -99,7 +176,8 @@ class WriteThroughStorage(InMemoryStorage):
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set something of a study, also in the file."""
         super().set_study_system_attr(study_id, key, value)
-        self._file.set_study_system_attr(self._file_studies[study_id], key, value)
+        write = self._file.set_study_system_attr
+        self._write(write, self._file_studies[study_id], key, value)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """A trial, which ``flush`` writes to the file."""
@@ -120,23 +198,28 @@ class WriteThroughStorage(InMemoryStorage):
         begins or ends, or when the search is closed.
         """
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
-        if trial_id in self._new:
-            return
-        model = TrialIntermediateValueModel
-        value, kind = model.intermediate_value_to_stored_repr(intermediate_value)
-        row = {"trial_id": self._file_trials[trial_id], "step": step}
-        self._unwritten.append(row | {"intermediate_value": value, "intermediate_value_type": kind})
+        if trial_id not in self._new:
+            row = self._epoch(self._file_trials[trial_id], step, intermediate_value)
+            self._unwritten.append(row)
         if time.monotonic() - self._written >= _WRITE_SECONDS:
-            self._write_epochs()
+            self._write(self._write_epochs)
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """Set state and value; in the file, after all epochs, if it has the trial."""
+        changed = super().set_trial_state_values(trial_id, state, values)
         if trial_id not in self._new:
-            self._write_epochs()
-            self._file.set_trial_state_values(self._file_trials[trial_id], state, values)
-        return super().set_trial_state_values(trial_id, state, values)
+            self._write(self._write_epochs)
+            write = self._file.set_trial_state_values
+            self._write(write, self._file_trials[trial_id], state, values)
+        return changed
+
+    @staticmethod
+    def _epoch(file_trial: int, step: int, value: float) -> dict[str, Any]:
+        stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
+        columns = {"intermediate_value": stored, "intermediate_value_type": kind}
+        return {"trial_id": file_trial, "step": step, **columns}
 
     def _write_epochs(self) -> None:
         # Into Optuna's private table, in one statement: its public call reads before each value,
