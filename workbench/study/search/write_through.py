@@ -38,7 +38,7 @@ def _also_in_file(name: str) -> Callable[..., None]:
 
 
 class WriteThroughStorage(InMemoryStorage):
-    """Optuna's studies in memory, and the same in a file, or in a database that others use too.
+    """Optuna's studies in memory, and the same in a sqlite file or a database, here "the file".
 
     The driver is the file's only writer. Optuna's own cache does not know that: it queries the file
     again for every report, which takes longer than many an epoch.
@@ -46,6 +46,8 @@ class WriteThroughStorage(InMemoryStorage):
     A new trial is written by ``flush``, as a whole. The epochs of a running one are written by
     ``flush``, when a trial ends, and with a report at least a second after the last write. So after
     a kill the file may lack epochs; ``Search.adopt`` takes them from the trial's record.
+
+    While a database server is down nothing is written; when it answers again, everything is.
 
     Args:
         file: Read once, here.
