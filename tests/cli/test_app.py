@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from typer.testing import CliRunner
 from tests.support.commands import call
 from tests.support.tiny import TWO
 from workbench.cli.group import CommandGroup
+from workbench.commands import ui
 from workbench.driver.leases import lease
 from workbench.record import study_directory
 
@@ -272,8 +272,10 @@ def test_a_study_s_name_in_place_of_its_file_is_answered_with_the_file(
     assert errors.startswith("tiny: no such file; did you mean tiny.yaml? No study named tiny in ")
 
 
-@pytest.mark.skipif(find_spec("optuna_dashboard") is not None, reason="it is installed")
-def test_optuna_s_dashboard_that_is_not_installed_is_named(home: Path) -> None:
+def test_optuna_s_dashboard_that_is_not_installed_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ui, "find_spec", lambda name: None)
     code, _, errors = call("ui", "tiny", "--optuna", "--home", home)
     assert code == 4 and "pip install optuna-dashboard" in errors
 
