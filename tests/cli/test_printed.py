@@ -23,7 +23,7 @@ from workbench.driver import GroupProgress
 from workbench.record import State
 from workbench.study.confirm.offer import Offer
 from workbench.study.confirm.selection import Arm
-from workbench.verdict import statistics
+from workbench.verdict.statistics import planning
 from workbench.verdict.wording import numbers
 
 Write = Callable[..., Path]
@@ -201,7 +201,7 @@ def test_a_plan_says_what_its_confirmation_takes(
 
 
 def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
-    found = statistics.detectable_effect(12)
+    found = planning.detectable_effect(12)
     printed.plan(paper.console, check_file(tiny, [], home)[0])
     size = numbers.setting(found)
     (at,) = [n for n, line in enumerate(paper.lines) if line.startswith("12 seeds find")]

@@ -19,7 +19,7 @@ from workbench.report.figures import (
     slices,
 )
 from workbench.report.trials import of_search
-from workbench.verdict import statistics
+from workbench.verdict.statistics import searches
 
 RANDOM = {"search": {"sampler": "random", "pruner": "none"}}
 LOSS = {"metric": "validation/loss", "direction": "minimize", "epoch": "best"}
@@ -158,7 +158,7 @@ def test_the_expected_maximum_is_the_unbiased_one_with_failures_at_the_worst_val
     (curve,) = numbers.curves
     assert curve.sample.values == (0.9, 0.7, 0.6, 0.5), "without the default"
     assert (curve.sample.failed, curve.sample.n) == (1, 5)
-    wanted = statistics.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6])
+    wanted = searches.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6])
     assert curve.estimate == pytest.approx(list(wanted))
     assert curve.estimate[-1] == 0.9
     assert len(curve.low) == len(curve.high) == 1, "the band ends at a quarter of the trials"

@@ -53,7 +53,7 @@ from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.confirm.selection import Selected, choose
 from workbench.tracker import Tracker, location
-from workbench.verdict import statistics
+from workbench.verdict.statistics import planning
 
 Write = Callable[..., Path]
 
@@ -264,7 +264,7 @@ def test_an_offer_says_what_will_be_tested_and_how_far_the_seeds_reach(story: St
     count = len(first.arms)
     assert first.pairs == count * (count - 1) // 2
     assert (first.seeds, first.runs, first.test_samples) == (7, 7 * count, 40)
-    assert first.floor == statistics.seeds_floor(first.pairs)
+    assert first.floor == planning.seeds_floor(first.pairs)
     values = {arm.name: arm.values for arm in first.arms if arm.values}
     assert first.sd == spread(pd.DataFrame(values))
     assert first.seconds is not None and first.seconds > 0

@@ -28,7 +28,7 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, planning, preregistration
 from workbench.study.confirm.forecast import outlook
 from workbench.study.study import Study
-from workbench.verdict import statistics
+from workbench.verdict.statistics.planning import detectable_effect
 
 Write = Callable[..., Path]
 
@@ -274,7 +274,7 @@ def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> N
         "chosen": True,
         "metric": "test/accuracy",
         "smallest_effect": 0.02,
-        "detectable": statistics.detectable_effect(12),
+        "detectable": detectable_effect(12),
         "selection_runs": 81,
         "confirmation_runs": 120,
         "seconds": None,

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.verdict import level
-from workbench.verdict.statistics import best, sign_flip
+from workbench.verdict.statistics.mcb import best
+from workbench.verdict.statistics.paired import sign_flip
 
 Array = NDArray[np.float64]
 

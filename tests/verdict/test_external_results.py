@@ -20,7 +20,8 @@ from tests.support.commands import call
 from tests.support.mlflow_home import home_in
 from workbench.commands import verdict as elsewhere
 from workbench.commands.verdict import Judged, Unreadable
-from workbench.verdict import Size, Word, statistics
+from workbench.verdict import Size, Word
+from workbench.verdict.statistics import correction, equivalence
 
 SIX = ("pets", "cars", "birds", "flowers", "food", "textures", "scenes")
 
@@ -658,8 +659,8 @@ def test_a_pair_without_spread_does_not_relax_the_correction_of_the_others(
     pairs = {(pair["first"], pair["second"]): pair for pair in over["comparisons"]}
     constant = pairs.pop(("b", "c"))
     assert (constant["p_equivalence"], constant["posterior"]) == (None, None)
-    alone = [statistics.tost(pair["differences"], 0.01) for pair in pairs.values()]
-    holm = statistics.holm([*alone, 1.0])
+    alone = [equivalence.tost(pair["differences"], 0.01) for pair in pairs.values()]
+    holm = correction.holm([*alone, 1.0])
     assert [pair["p_equivalence"] for pair in pairs.values()] == pytest.approx(holm[:2])
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.planted import evidence, planted
-from workbench.verdict import Verdict, Word, decide, level, statistics
+from workbench.verdict import Verdict, Word, decide, level
+from workbench.verdict.statistics import planning
 
 APART = {"adamw-2": 0.95, "sgd-0": 0.92, "adam-0": 0.90}
 ALIKE = {"adamw-2": 0.95, "sgd-0": 0.95, "adam-0": 0.95}
@@ -84,7 +85,7 @@ def test_a_look_that_is_left_adds_as_many_seeds_again_or_what_the_plans_need() -
     assert many.fresh == max(plan.estimate for plan in many.plan) - 12 > 12
     assert many.needed is not None and "at alpha = 0.025" in many.needed
     for plan in many.plan:
-        needed = statistics.seeds_needed(plan.sd, 12, 0.002, alpha=0.025, power=0.9)
+        needed = planning.seeds_needed(plan.sd, 12, 0.002, alpha=0.025, power=0.9)
         assert plan.estimate == needed.estimate, "at the level of a look"
     assert judged(ALIKE, 3).fresh == 4, "at least the floor in all"
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from workbench.verdict import statistics
 from workbench.verdict.estimates import Interval
-from workbench.verdict.statistics import bootstrap
+from workbench.verdict.statistics import bootstrap, paired
 
 
 def crossed(
@@ -47,7 +46,7 @@ def test_it_covers_the_difference_beyond_the_test_set_where_seeds_alone_do_not()
     for _ in range(400):
         first, second = crossed(rng, 12, 250, gap=0.1)
         interval = two_level(first, second, draws=200)
-        seeds_only = statistics.t_interval((first - second).mean(axis=1))
+        seeds_only = paired.t_interval((first - second).mean(axis=1))
         both.append(interval.low <= 0.1 <= interval.high)
         alone.append(seeds_only.low <= 0.1 <= seeds_only.high)
     assert np.mean(both) == pytest.approx(0.95, abs=0.03)

@@ -10,8 +10,8 @@ from scipy import integrate, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from workbench.verdict import statistics
 from workbench.verdict.estimates import Posterior
+from workbench.verdict.statistics import correction, equivalence, paired
 
 
 def test_tost_is_that_of_statsmodels() -> None:
@@ -20,9 +20,9 @@ def test_tost_is_that_of_statsmodels() -> None:
         for shift in (-0.02, 0.0, 0.004, 0.01, 0.03):
             first, second = rng.normal(0.9 + shift, 0.01, n), rng.normal(0.9, 0.01, n)
             expected = ttost_paired(first, second, -0.01, 0.01)[0]
-            found = statistics.tost(first - second, 0.01)
+            found = equivalence.tost(first - second, 0.01)
             assert found == pytest.approx(expected, rel=1e-8)
-            assert found == pytest.approx(statistics.tost(second - first, 0.01))
+            assert found == pytest.approx(equivalence.tost(second - first, 0.01))
 
 
 def test_tost_agrees_with_the_interval_of_one_minus_two_alpha() -> None:
@@ -30,27 +30,27 @@ def test_tost_agrees_with_the_interval_of_one_minus_two_alpha() -> None:
     seen = set()
     for _ in range(200):
         data = rng.normal(rng.uniform(-0.02, 0.02), 0.01, 10)
-        inside = statistics.t_interval(data, level=0.9)
-        equivalent = statistics.tost(data, 0.012) < 0.05
+        inside = paired.t_interval(data, level=0.9)
+        equivalent = equivalence.tost(data, 0.012) < 0.05
         assert equivalent == (max(-inside.low, inside.high) < 0.012)
         seen.add(equivalent)
     assert seen == {True, False}
 
 
 def test_tost_of_differences_that_do_not_vary() -> None:
-    assert statistics.tost([0.0] * 5, 0.01) == 0.0
-    assert statistics.tost([0.004] * 5, 0.01) == statistics.tost([-0.004] * 5, 0.01) == 0.0
-    assert statistics.tost([0.02] * 5, 0.01) == statistics.tost([-0.02] * 5, 0.01) == 1.0
-    assert statistics.tost([0.91 - 0.9] * 5, 0.01) == 1.0, "on the margin is not within it"
-    assert statistics.tost([0.01 - 1e-17] * 5, 0.01) == 1.0
+    assert equivalence.tost([0.0] * 5, 0.01) == 0.0
+    assert equivalence.tost([0.004] * 5, 0.01) == equivalence.tost([-0.004] * 5, 0.01) == 0.0
+    assert equivalence.tost([0.02] * 5, 0.01) == equivalence.tost([-0.02] * 5, 0.01) == 1.0
+    assert equivalence.tost([0.91 - 0.9] * 5, 0.01) == 1.0, "on the margin is not within it"
+    assert equivalence.tost([0.01 - 1e-17] * 5, 0.01) == 1.0
 
 
 def test_tost_calls_sides_on_the_margin_equivalent_no_more_often_than_alpha() -> None:
     rng = np.random.default_rng(3)
     data = rng.normal(1.0, 0.8, (3_000, 10))
-    size = np.mean([statistics.tost(row, 1.0) < 0.05 for row in data])
+    size = np.mean([equivalence.tost(row, 1.0) < 0.05 for row in data])
     assert size == pytest.approx(0.05, abs=0.012)
-    shown = np.mean([statistics.tost(row - 1.0, 1.0) < 0.05 for row in data[:500]])
+    shown = np.mean([equivalence.tost(row - 1.0, 1.0) < 0.05 for row in data[:500]])
     assert shown > 0.9
 
 
@@ -58,12 +58,12 @@ def test_the_posterior_is_the_t_distribution_around_the_mean() -> None:
     rng = np.random.default_rng(4)
     for n in (2, 5, 12):
         data = rng.normal(0.004, 0.01, n)
-        found = statistics.posterior(data, 0.005)
+        found = equivalence.posterior(data, 0.005)
         mean = stats.t(n - 1, loc=data.mean(), scale=stats.sem(data))
         expected = (mean.sf(0.005), mean.cdf(0.005) - mean.cdf(-0.005), mean.cdf(-0.005))
         assert astuple(found) == pytest.approx(expected, abs=1e-10)
         assert sum(astuple(found)) == pytest.approx(1, abs=1e-15)
-        assert astuple(statistics.posterior(-data, 0.005)) == pytest.approx(
+        assert astuple(equivalence.posterior(-data, 0.005)) == pytest.approx(
             astuple(found.flipped())
         )
 
@@ -78,14 +78,14 @@ def test_the_posterior_is_what_bayes_rule_gives_under_the_stated_prior() -> None
     density = (sd ** -len(data) * np.exp(-squares / (2 * sd**2))).sum(axis=0)
     total = integrate.trapezoid(density, mean)
     above = integrate.trapezoid(np.where(mean > 0.25, density, 0), mean) / total
-    assert statistics.posterior(data, 0.25).better == pytest.approx(above, abs=2e-3)
+    assert equivalence.posterior(data, 0.25).better == pytest.approx(above, abs=2e-3)
 
 
 def test_the_posterior_of_differences_that_do_not_vary_lies_where_they_are() -> None:
-    assert statistics.posterior([0.02] * 4, 0.01) == Posterior(1, 0, 0)
-    assert statistics.posterior([0.0] * 4, 0.01) == Posterior(0, 1, 0)
-    assert statistics.posterior([-0.02] * 4, 0.01) == Posterior(0, 0, 1)
-    assert statistics.posterior([0.91 - 0.9] * 4, 0.01) == Posterior(0, 1, 0)
+    assert equivalence.posterior([0.02] * 4, 0.01) == Posterior(1, 0, 0)
+    assert equivalence.posterior([0.0] * 4, 0.01) == Posterior(0, 1, 0)
+    assert equivalence.posterior([-0.02] * 4, 0.01) == Posterior(0, 0, 1)
+    assert equivalence.posterior([0.91 - 0.9] * 4, 0.01) == Posterior(0, 1, 0)
 
 
 def test_holm_is_that_of_statsmodels() -> None:
@@ -95,18 +95,18 @@ def test_holm_is_that_of_statsmodels() -> None:
             p = rng.random(m) ** power
             p[rng.integers(0, m, m // 3)] = 0.03  # ties
             expected = multipletests(p, method="holm")[1]
-            assert statistics.holm(p) == pytest.approx(expected.tolist(), abs=1e-15)
+            assert correction.holm(p) == pytest.approx(expected.tolist(), abs=1e-15)
 
 
 def test_holm_keeps_the_order_of_the_pairs_and_never_exceeds_one() -> None:
-    assert statistics.holm([0.04, 0.01, 0.9]) == pytest.approx([0.08, 0.03, 0.9])
-    assert statistics.holm([0.6, 0.5]) == [1.0, 1.0]
-    assert statistics.holm([0.0, 1.0]) == [0.0, 1.0]
-    assert all(type(p) is float for p in statistics.holm([0.1, 0.2]))
+    assert correction.holm([0.04, 0.01, 0.9]) == pytest.approx([0.08, 0.03, 0.9])
+    assert correction.holm([0.6, 0.5]) == [1.0, 1.0]
+    assert correction.holm([0.0, 1.0]) == [0.0, 1.0]
+    assert all(type(p) is float for p in correction.holm([0.1, 0.2]))
 
 
 def test_holm_keeps_the_chance_of_any_false_rejection() -> None:
     rng = np.random.default_rng(6)
     p = stats.norm.sf(rng.normal(size=(4_000, 6)) * 0.8 + 0.6 * rng.normal(size=(4_000, 1)))
-    wrong = np.mean([min(statistics.holm(row)) < 0.05 for row in p])
+    wrong = np.mean([min(correction.holm(row)) < 0.05 for row in p])
     assert 0.02 < wrong < 0.058

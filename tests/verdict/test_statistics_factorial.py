@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from workbench.verdict.statistics import interaction, main_effect, sign_flip
+from workbench.verdict.statistics.factorial import interaction, main_effect
+from workbench.verdict.statistics.paired import sign_flip
 
 
 def draw(seed: int, *shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.simulated import FAR, LOOKS, NULLS, Simulated, outcome, two_looks
-from workbench.verdict.statistics import best
+from workbench.verdict.statistics.mcb import best
 
 Array = NDArray[np.float64]
 

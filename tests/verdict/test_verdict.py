@@ -24,9 +24,8 @@ from workbench.verdict import (
     as_json,
     comparing,
     decide,
-    statistics,
 )
-from workbench.verdict.statistics import bootstrap
+from workbench.verdict.statistics import bootstrap, correction, equivalence, paired, planning
 from workbench.verdict.wording import numbers
 
 # What no sentence about a search may say.
@@ -242,7 +241,7 @@ def test_a_rival_without_spread_decides_nothing_beside_others_that_are_excluded(
     assert verdict.candidates == ("a", "copy")
     assert [plan.rival for plan in verdict.plan] == []
     (plan,) = decide(evidence(arm("a", values), copy, *planted({"c": 0.9}))).plan
-    assert plan.estimate == statistics.seeds_needed(plan.sd, 12, 0.01).estimate, "one rival"
+    assert plan.estimate == planning.seeds_needed(plan.sd, 12, 0.01).estimate, "one rival"
 
 
 def test_a_rival_far_behind_is_excluded_beside_candidates_that_are_close() -> None:
@@ -337,7 +336,7 @@ def test_a_set_of_all_is_inconclusive_and_says_how_many_seeds_each_rival_needs()
     assert sorted(plan.rival for plan in verdict.plan) == sorted(rivals)
     for plan in verdict.plan:
         spread = pair(verdict, str(verdict.leader), plan.rival).sd
-        needed = statistics.seeds_needed(spread, 12, 0.01, power=1 - 0.2 / 3)
+        needed = planning.seeds_needed(spread, 12, 0.01, power=1 - 0.2 / 3)
         assert (plan.low, plan.estimate, plan.high) == needed[:3], "one test for each rival"
         assert plan.sd == spread
         assert plan.seconds_low == 30.0 * 4 * needed.low
@@ -361,7 +360,7 @@ def test_the_seeds_of_a_contrast_with_the_baseline_are_corrected_for_its_pairs()
     verdict = decide(evidence(*planted(ALIKE, sd=0.02), contrast="baseline"))
     (plan,) = verdict.plan
     assert (verdict.pairs, plan.rival) == (3, "default")
-    assert plan.estimate == statistics.seeds_needed(plan.sd, 12, 0.01, pairs=3).estimate
+    assert plan.estimate == planning.seeds_needed(plan.sd, 12, 0.01, pairs=3).estimate
 
 
 def test_a_plan_without_a_known_cost_names_none() -> None:
@@ -488,16 +487,16 @@ def test_each_number_is_that_of_the_statistics_on_the_oriented_differences() -> 
     ], "in the order of the means"  # fmt: skip
     values = {a.name: np.array([run.value for run in a.runs]) for a in arms}
     gaps = [values[p.first] - values[p.second] for p in verdict.comparisons]
-    holm = statistics.holm([statistics.sign_flip(each) for each in gaps])
-    tost = statistics.holm([statistics.tost(each, 0.01) for each in gaps])
+    holm = correction.holm([paired.sign_flip(each) for each in gaps])
+    tost = correction.holm([equivalence.tost(each, 0.01) for each in gaps])
     for place, (found, gap) in enumerate(zip(verdict.comparisons, gaps, strict=True)):
         assert found.differences == pytest.approx(gap)
         assert found.p_holm == pytest.approx(holm[place])
         assert found.p_equivalence == pytest.approx(tost[place])
-        assert found.p_t == pytest.approx(statistics.paired_t(gap))
-        assert found.dz == pytest.approx(statistics.hedges_dz(gap))
-        assert found.posterior == statistics.posterior(gap, 0.01)
-        interval = statistics.t_interval(gap)
+        assert found.p_t == pytest.approx(paired.paired_t(gap))
+        assert found.dz == pytest.approx(paired.hedges_dz(gap))
+        assert found.posterior == equivalence.posterior(gap, 0.01)
+        interval = paired.t_interval(gap)
         assert (found.difference.low, found.difference.high) == pytest.approx(
             (interval.low, interval.high)
         )
@@ -598,7 +597,7 @@ def test_an_interval_is_cut_at_the_bounds_of_the_metric() -> None:
 
 def test_an_end_of_an_interval_is_not_rounded_to_nothing() -> None:
     gaps = np.array([0.27, -0.003])
-    half = statistics.t_interval(list(noise(3))).high
+    half = paired.t_interval(list(noise(3))).high
     gaps = gaps.mean() + np.diff(gaps)[0] / -2 * noise(3) / half
     arms = (arm("a", gaps), arm("b", [0.0] * 12))
     verdict = decide(evidence(*arms, bounds=(None, None)))

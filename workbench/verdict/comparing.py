@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench.verdict import statistics
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.estimates import Interval
 from workbench.verdict.evidence import Design
 from workbench.verdict.judgement import Comparison, Side, Unit
+from workbench.verdict.statistics import correction, equivalence, paired, several
 from workbench.verdict.statistics.bootstrap import percentiles, resampled_means
 from workbench.verdict.statistics.values import Array, differences, moments
 from workbench.verdict.table import Row, comparable, worst_value
@@ -53,7 +53,7 @@ def side(row: Row, design: Design, *, shown: bool) -> Side:
         # One run has no spread either, so its mean is shown without an interval.
         mean = Interval(moments(np.array(counted))[0], math.nan, math.nan)
     elif row.sound and counted:
-        mean = statistics.t_interval(counted).cut(design.bounds)
+        mean = paired.t_interval(counted).cut(design.bounds)
         sd = moments(np.array(counted))[1]
     return Side(
         name=row.name,
@@ -100,15 +100,15 @@ def comparisons(
     missing = [1.0] * (len(contrast.pairs) - len(pairs))
     # A pair that cannot be tested must not take a step of the correction either.
     tested = [1.0 if pair.undecidable else p for pair, p in zip(compared, p_values, strict=True)]
-    p_holm = statistics.holm([*tested, *missing])
-    equivalence: Sequence[float | None] = [None] * len(pairs)
+    p_holm = correction.holm([*tested, *missing])
+    p_equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:
         margin = design.smallest_effect
         # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
-        tosts = [statistics.tost(pair.differences, margin) if pair.sd else 1.0 for pair in compared]
-        equivalence = statistics.holm([*tosts, *missing])
+        tosts = [equivalence.tost(p.differences, margin) if p.sd else 1.0 for p in compared]
+        p_equivalence = correction.holm([*tosts, *missing])
     return tuple(
-        _decided(pair, pairs[place][1], p_holm[place], equivalence[place], design)
+        _decided(pair, pairs[place][1], p_holm[place], p_equivalence[place], design)
         for place, pair in enumerate(compared)
     )
 
@@ -127,14 +127,14 @@ def _compared(
     gaps = _differences(first, second, design)
     sd = moments(gaps)[1]
     stand_ins = overstated(first, design) or overstated(second, design)
-    dz = math.nan if stand_ins else statistics.hedges_dz(gaps)
-    difference = statistics.t_interval(gaps).cut(_range(design))
+    dz = math.nan if stand_ins else paired.hedges_dz(gaps)
+    difference = paired.t_interval(gaps).cut(_range(design))
     if stand_ins:
         difference = replace(difference, low=math.nan, high=math.nan)
     # Without spread each probability is 0 or 1, which claims more than a few seeds can show.
     posterior = None
     if design.smallest_effect is not None and sd > 0 and not stand_ins:
-        posterior = statistics.posterior(gaps, design.smallest_effect)
+        posterior = equivalence.posterior(gaps, design.smallest_effect)
     beyond, missing = _beyond(first, second, design, resampled)
     undecidable = _undecidable(first, design, gaps, unit=unit)
     return Comparison(
@@ -144,13 +144,13 @@ def _compared(
         differences=tuple(map(float, gaps)),
         difference=difference,
         sd=sd,
-        skewness=statistics.skewness(gaps) if sd > 0 and len(gaps) > 2 else None,
+        skewness=paired.skewness(gaps) if sd > 0 and len(gaps) > 2 else None,
         # A small p beside the sentence that nothing is decided would contradict it.
         p=math.nan if undecidable else p,
         p_holm=math.nan,
-        p_t=None if undecidable or sd == 0 else statistics.paired_t(gaps),
+        p_t=None if undecidable or sd == 0 else paired.paired_t(gaps),
         dz=dz if math.isfinite(dz) else None,
-        improvement=statistics.probability_of_improvement(gaps, draws=draws),
+        improvement=paired.probability_of_improvement(gaps, draws=draws),
         p_equivalence=None,
         posterior=posterior,
         beyond=beyond,
@@ -203,7 +203,7 @@ def _undecidable(first: Row, design: Design, gaps: Array, *, unit: Unit) -> str:
             f"failed runs of {first.name} count with the worst value seen, but may have been worse"
         )
     # Wilcoxon's test is one of ranks, and a single large difference can turn the mean.
-    if unit == Unit.DATA_SET and statistics.rank_sum(gaps) <= 0:
+    if unit == Unit.DATA_SET and several.rank_sum(gaps) <= 0:
         return "the mean and the ranks of their differences have opposite signs"
     return ""
 

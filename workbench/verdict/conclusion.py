@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from workbench.verdict import comparing, statistics
+from workbench.verdict import comparing
 from workbench.verdict.contrast import BASELINE, Contrast
 from workbench.verdict.evidence import Design, Doubt, Stage, corrected
 from workbench.verdict.judgement import Comparison, Level, Side, Size, Unit, Verdict, Word
+from workbench.verdict.statistics import mcb, paired, planning
 from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.table import Row
 
@@ -45,7 +46,7 @@ def with_the_best(rows: Sequence[Row], design: Design) -> Best:
     sign = 1.0 if design.direction == "maximize" else -1.0
     values = sign * np.array([row.counted for row in rows]).T
     failed = [place for place, row in enumerate(rows) if comparing.overstated(row, design)]
-    return statistics.best(values, alpha=design.alpha, overstated=failed)
+    return mcb.best(values, alpha=design.alpha, overstated=failed)
 
 
 def conclude(
@@ -183,7 +184,7 @@ def _against_baseline(
     left = [pair.second for pair, p in zip(rivals, p_values, strict=True) if p > design.alpha]
     # The same correction, Bonferroni's, for the size.
     level = 1 - 2 * design.alpha / pairs
-    lead = min(statistics.t_interval(pair.differences, level=level).low for pair in rivals)
+    lead = min(paired.t_interval(pair.differences, level=level).low for pair in rivals)
     return Finding(leader=leader, p_win=max(p_values), candidates=(leader, *left), lead=lead)
 
 
@@ -227,7 +228,7 @@ def build(
     """
     reasons = tuple(doubt for word in DECISIVE for doubt in doubts if doubt.word == word)
     tests = corrected(design.contrast, pairs)
-    floor = min(1.0, statistics.p_floor(len(seeds)) * tests) if seeds else None
+    floor = min(1.0, planning.p_floor(len(seeds)) * tests) if seeds else None
     # Without a comparison there is no leader: the order of the means alone shows nothing.
     leader, candidates = (finding.leader, finding.candidates) if finding else (None, ())
     # In the order of the sides, as a reader of the table of pairs expects them.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
-from workbench.verdict import contrast, statistics
+from workbench.verdict import contrast
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.conclusion import conclude
 from workbench.verdict.contrast import Contrast
@@ -16,6 +16,7 @@ from workbench.verdict.evidence import Design, Doubt, Evidence, Stage, corrected
 from workbench.verdict.exploratory import of_search
 from workbench.verdict.factors import effects
 from workbench.verdict.judgement import Level, SeedPlan, Verdict, Word
+from workbench.verdict.statistics import paired, planning
 from workbench.verdict.table import Table, read
 from workbench.verdict.wording import wording, words
 from workbench.verdict.wording.numbers import fixed, listed, measured
@@ -55,7 +56,7 @@ def _of_arms(evidence: Evidence, draws: int) -> Verdict:
         level=Level.CONFIGURATION,
         seeds=table.seeds,
         shown=not table.hidden,
-        test=partial(statistics.sign_flip, draws=flips),
+        test=partial(paired.sign_flip, draws=flips),
         draws=draws,
     )
     if verdict.leader is None:
@@ -129,7 +130,7 @@ def _fresh(verdict: Verdict) -> int | None:
     if not verdict.look_left or verdict.word in settled:
         return None
     n = len(verdict.seeds)
-    floor = statistics.seeds_floor(corrected(verdict.contrast, verdict.pairs), alpha=verdict.alpha)
+    floor = planning.seeds_floor(corrected(verdict.contrast, verdict.pairs), alpha=verdict.alpha)
     return max([n, floor - n, *(plan.estimate - n for plan in verdict.plan)])
 
 
@@ -152,7 +153,7 @@ def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:
         and not (pair.undecidable or pair.sd == 0 or math.isnan(pair.difference.low))
     ]
     for pair in open_pairs:
-        needed = statistics.seeds_needed(
+        needed = planning.seeds_needed(
             pair.sd,
             pair.n,
             effect,

@@ -8,11 +8,11 @@ from itertools import combinations
 
 import numpy as np
 
-from workbench.verdict import statistics
 from workbench.verdict.comparing import overstated
 from workbench.verdict.contrast import is_default
 from workbench.verdict.evidence import Design
 from workbench.verdict.judgement import Effect, LevelMean
+from workbench.verdict.statistics import correction, factorial, paired
 from workbench.verdict.statistics.values import Array
 from workbench.verdict.table import Row
 
@@ -47,14 +47,14 @@ def effects(rows: Sequence[Row], design: Design) -> tuple[Effect, ...]:
     for axis, factor in enumerate(labels, start=1):
         means = _marginal(values, axis)
         levels = tuple(
-            LevelMean(name=name, mean=statistics.t_interval(means[:, at]).cut(design.bounds))
+            LevelMean(name=name, mean=paired.t_interval(means[:, at]).cut(design.bounds))
             for at, name in enumerate(labels[factor])
         )
-        found.append(Effect(factors=(factor,), levels=levels, p=statistics.main_effect(means)))
+        found.append(Effect(factors=(factor,), levels=levels, p=factorial.main_effect(means)))
     for (first, one), (second, other) in combinations(enumerate(labels, start=1), 2):
-        p = statistics.interaction(_marginal(values, first, second))
+        p = factorial.interaction(_marginal(values, first, second))
         found.append(Effect(factors=(one, other), levels=(), p=p))
-    corrected = statistics.holm([effect.p for effect in found])
+    corrected = correction.holm([effect.p for effect in found])
     return tuple(replace(e, p_holm=p) for e, p in zip(found, corrected, strict=True))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import ReportFigure
-from workbench.verdict import statistics
+from workbench.verdict.statistics import several
 from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def summarize_table(names: Sequence[str], table: ArrayLike) -> CriticalDifferenc
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
-    result = statistics.critical_difference(table, alpha=_ALPHA)
+    result = several.critical_difference(table, alpha=_ALPHA)
     ranks = result.friedman.ranks
     order = sorted(range(len(names)), key=lambda index: (float(ranks[index]), index))
     place = {index: at for at, index in enumerate(order)}

@@ -17,8 +17,9 @@ from workbench.report.figures.curves import Place, places
 from workbench.report.trials import by_strategy, is_adaptive
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict import guards, statistics
+from workbench.verdict import guards
 from workbench.verdict.refusals import Refused
+from workbench.verdict.statistics import searches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def summarize(findings: Findings) -> ExpectedMaximum:
     expected = []
     for sample in all_samples:
         values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
-        band = statistics.expected_maximum_interval(values, draws=DRAWS)
+        band = searches.expected_maximum_interval(values, draws=DRAWS)
         # The statistics maximise; turning the sign back also swaps the ends.
         low, high = np.sort([sign * band.low, sign * band.high], axis=0)
         quarter = max(1, sample.n // 4)

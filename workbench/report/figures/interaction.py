@@ -9,8 +9,9 @@ import numpy as np
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, NotApplicable, ReportFigure
 from workbench.report.figures.sides import confirmation_of, verdict_of
-from workbench.verdict import Effect, statistics
+from workbench.verdict import Effect
 from workbench.verdict.estimates import Interval
+from workbench.verdict.statistics import paired
 from workbench.verdict.wording.numbers import p_value
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def summarize(findings: Findings) -> Interaction:
             if (arm.levels[first], arm.levels[second]) == (one, other)
         ]
         by_seed = np.array(values, dtype=float).mean(axis=0)
-        return statistics.t_interval(by_seed).cut(confirmation.protocol.bounds)
+        return paired.t_interval(by_seed).cut(confirmation.protocol.bounds)
 
     return Interaction(
         metric=confirmation.protocol.metric,

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from workbench.plotting import style
 from workbench.report.figures import ReportFigure
-from workbench.verdict import statistics
+from workbench.verdict.statistics import several
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfil
     """
     data = np.asarray(table, dtype=float)
     thresholds = np.unique(data)
-    shares = [statistics.performance_profile(column, thresholds) for column in data.T]
+    shares = [several.performance_profile(column, thresholds) for column in data.T]
     return PerformanceProfile(
         names=tuple(names),
         thresholds=tuple(float(value) for value in thresholds),

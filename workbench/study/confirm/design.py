@@ -5,7 +5,8 @@ from __future__ import annotations
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
-from workbench.verdict import corrected, level, statistics
+from workbench.verdict import corrected, level
+from workbench.verdict.statistics import planning
 
 Bounds = tuple[float | None, float | None]
 
@@ -60,12 +61,12 @@ def alpha(config: StudyConfig) -> float:
 
 def floor(config: StudyConfig, tests: int) -> int:
     """The smallest number of seeds with which there can be a winner."""
-    return statistics.seeds_floor(tests, alpha=alpha(config))
+    return planning.seeds_floor(tests, alpha=alpha(config))
 
 
 def usual_seeds(config: StudyConfig, tests: int) -> int:
     """Number of seeds where the study file gives none."""
-    return statistics.seeds_default(tests, alpha=alpha(config))
+    return planning.seeds_default(tests, alpha=alpha(config))
 
 
 def seeds(config: StudyConfig, tests: int) -> int:
@@ -75,7 +76,7 @@ def seeds(config: StudyConfig, tests: int) -> int:
 
 def detectable(config: StudyConfig, seeds: int, tests: int) -> float:
     """Difference found with 80 % power, in SDs of the paired differences; inf below the floor."""
-    return statistics.detectable_effect(seeds, pairs=tests, alpha=alpha(config))
+    return planning.detectable_effect(seeds, pairs=tests, alpha=alpha(config))
 
 
 def bounds(study: Study) -> Bounds:

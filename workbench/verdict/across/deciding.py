@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench.verdict import Design, Doubt, Level, Stage, Unit, Verdict, contrast, statistics
+from workbench.verdict import Design, Doubt, Level, Stage, Unit, Verdict, contrast
 from workbench.verdict.across import ranks, wording
 from workbench.verdict.comparing import overstated
 from workbench.verdict.conclusion import conclude
+from workbench.verdict.statistics import mcb, paired, several
 from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.statistics.values import differences, moments
@@ -51,7 +52,7 @@ def over_data_sets(
         level=Level.DATASETS,
         seeds=tuple(verdicts),
         shown=len(verdicts) >= LEAST_DATASETS and not refused,
-        test=statistics.wilcoxon,
+        test=several.wilcoxon,
         compare_with_best=_with_the_best,
         unit=Unit.DATA_SET,
     )
@@ -92,7 +93,7 @@ def over_replicates(
         level=Level.STRATEGY,
         seeds=tuple(verdicts),
         shown=not refused,
-        test=statistics.sign_flip,
+        test=paired.sign_flip,
         unit=Unit.REPLICATE,
     )
     caveat = f"{wording.failed(verdicts, 'In {},')} {caveat}".strip()
@@ -120,7 +121,7 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
     failed = [place for place, row in enumerate(rows) if overstated(row, design)]
     spread = np.array([[moments(row)[1]] for row in values])  # 0 for rounding errors alone
     centred = values - values.mean(axis=1, keepdims=True)
-    best = statistics.best(
+    best = mcb.best(
         np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0),
         alpha=design.alpha,
         overstated=failed,
@@ -130,7 +131,7 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
         for theirs in np.delete(values, best.leader, axis=1).T
     ]
     # Two-sided, since the data chose the leader; not corrected, as in the test of the winner.
-    lead = min(statistics.t_interval(gap, level=1 - design.alpha).low for gap in gaps)
+    lead = min(paired.t_interval(gap, level=1 - design.alpha).low for gap in gaps)
     nothing = np.full(len(rows), math.inf)
     # Of two standardized values the difference is the same on each data set: ranks alone decide.
     p_best = np.full(2, math.nan) if len(rows) == 2 else best.p_best

@@ -9,10 +9,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.verdict import Design, Doubt, Refused, Verdict, Word, statistics
+from workbench.verdict import Design, Doubt, Refused, Verdict, Word
 from workbench.verdict.judgement import Level
 from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow
+from workbench.verdict.statistics import several
 from workbench.verdict.statistics.several import LEAST_DATASETS
 
 Table = NDArray[np.float64]
@@ -127,7 +128,7 @@ def across(
     table = means(names, verdicts)
     # Rank 1 is the best, so an error is ranked by its negative.
     turned = table if design.direction == "maximize" else -table
-    diagram = statistics.critical_difference(turned, alpha=design.alpha)
+    diagram = several.critical_difference(turned, alpha=design.alpha)
     friedman = diagram.friedman
     return Ranks(
         datasets=tuple(verdicts),

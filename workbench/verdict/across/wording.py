@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from workbench.verdict import Doubt, Verdict, Word, corrected, statistics
+from workbench.verdict import Doubt, Verdict, Word, corrected
 from workbench.verdict.across.ranks import PairCounts
+from workbench.verdict.statistics import planning
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.wording import claims, headlines, wording, words
 from workbench.verdict.wording.numbers import bare_p, counted, listed
@@ -47,7 +48,7 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
         return wording.worded(verdict).reasons
     k, floor = len(verdict.seeds), verdict.p_floor or 0.0
     tests = corrected(verdict.contrast, verdict.pairs)
-    enough = statistics.seeds_floor(tests, alpha=verdict.alpha)
+    enough = planning.seeds_floor(tests, alpha=verdict.alpha)
     if k < LEAST_DATASETS:
         text = (
             f"{k} data sets support no claim across data sets, which needs {enough}; the verdict"

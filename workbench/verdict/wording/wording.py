@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from workbench.verdict import statistics
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.evidence import Doubt, corrected
 from workbench.verdict.judgement import Comparison, SeedPlan, Verdict, Word
 from workbench.verdict.refusals import because
+from workbench.verdict.statistics import planning
 from workbench.verdict.wording import words
 from workbench.verdict.wording.claims import claim
 from workbench.verdict.wording.headlines import headline
@@ -38,7 +38,7 @@ def worded(verdict: Verdict) -> Verdict:
 def _reasons(verdict: Verdict) -> list[Doubt]:
     if verdict.word == Word.UNDERPOWERED:
         tests = corrected(verdict.contrast, verdict.pairs)
-        needed = statistics.seeds_floor(tests, alpha=verdict.alpha)
+        needed = planning.seeds_floor(tests, alpha=verdict.alpha)
         least = "none" if verdict.p_floor is None else bare_p(verdict.p_floor)
         text = (
             f"With {words.units(verdict)}{words.over_comparisons(verdict)} the smallest possible p"
