@@ -13,14 +13,18 @@ import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
 from itertools import starmap
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import FrozenTrial, TrialState
 
 from workbench.record.file_cache import FileCache
@@ -35,24 +39,6 @@ _TREES_A_DRAW = 10
 _MOST_TRIALS = 300  # in a resample; more would take longer and hardly change the interval
 
 Array = NDArray[np.float64]
-
-
-Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
-
-
-class Setting(NamedTuple):
-    """The setting of one knob in one trial, and the range that applied to the trial."""
-
-    knob: str
-    value: float | str
-    range: Distribution
-
-
-class Observation(NamedTuple):
-    """One completed trial: its settings and its value (lower is better)."""
-
-    settings: tuple[Setting, ...]
-    loss: float
 
 
 class Importance(NamedTuple):
@@ -83,20 +69,19 @@ class Importances(NamedTuple):
     skipped: tuple[str, ...]
 
 
-def cached(observations: tuple[Observation, ...]) -> Importances:
-    """``evaluate``, or what an earlier command found for the same observations."""
-    known = FileCache(["importances", repr(observations)], [])
+def cached(trials: Sequence[FrozenTrial]) -> Importances:
+    """``evaluate``, or what an earlier command found for the same trials."""
+    known = FileCache(["importances", repr(trials)], [])
     found = known.get()
     if found is None:
         # The same objects as next time, so that their pickles are equal (``rendering``).
-        found = json.loads(json.dumps(evaluate(observations)))
+        found = json.loads(json.dumps(evaluate(trials)))
         known.put(found)
     n, rows, level, draws, of, skipped = found
     return Importances(n, tuple(starmap(Importance, rows)), level, draws, of, tuple(skipped))
 
 
-@lru_cache(maxsize=16)
-def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importances:
+def evaluate(trials: Sequence[FrozenTrial], seed: int = 0) -> Importances:
     """Importances of every knob that varies; the same arguments give the same numbers.
 
     PED-ANOVA shares sum to 1 over the knobs; a fANOVA share is of the variance of the fitted
@@ -105,38 +90,40 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
     each optimizer counts as one knob.
 
     Args:
-        observations: At least 10; their order does not matter to PED-ANOVA.
+        trials: At least 10, from ``observe``; their order does not matter to PED-ANOVA.
         seed: Of the forests and the bootstrap.
 
     Raises:
-        ValueError: Too few observations, or fewer than two different values.
+        ValueError: Too few trials, or fewer than two different values.
 
     Source:
         Watanabe et al. (2023), PED-ANOVA: efficiently quantifying hyperparameter importance in
         arbitrary subspaces, IJCAI, as Optuna implements it for conditional knobs. Hutter et al.
         (2014), An efficient approach for assessing hyperparameter importance, ICML.
     """
-    n = len(observations)
+    n = len(trials)
     if n < LEAST:
         raise ValueError(f"{n} trials completed; importances need {LEAST} or more.")
-    if len({item.loss for item in observations}) < 2:
+    losses = np.array([trial.value for trial in trials], dtype=float)
+    if len(set(losses)) < 2:
         raise ValueError("All completed trials have the same value, so importances are undefined.")
-    settings = _by_knob(observations)
-    knobs = [knob for knob, own in settings.items() if len({item.value for item in own}) > 1]
+    values: dict[str, list[Any]] = {}
+    for trial in trials:
+        for knob, value in trial.params.items():
+            values.setdefault(knob, []).append(value)
+    knobs = [knob for knob, own in values.items() if len(set(own)) > 1]
     if not knobs:
         raise ValueError("No knob varies between the completed trials.")
-    everywhere = [knob for knob in knobs if len(settings[knob]) == n]
-    table, cells = _table([settings[knob] for knob in everywhere], n)
-    losses = np.array([item.loss for item in observations])
-    frozen = [_trial(number, item) for number, item in enumerate(observations)]
+    everywhere = [knob for knob in knobs if len(values[knob]) == n]
+    table, cells = _table(trials, everywhere)
     # Resamples dominate the time of a report of many trials, so these get fewer.
     draws, of = (30 if n <= 200 else 20), min(n, _MOST_TRIALS)
     generator = np.random.default_rng(seed)
-    ped, first = _ped_anova(frozen, knobs), _fanova(table, losses, cells, TREES, seed)
+    ped, first = _ped_anova(trials, knobs), _fanova(table, losses, cells, TREES, seed)
     ped_draws, first_draws = [], []
     for _ in range(draws):
         chosen = generator.integers(0, n, size=of)
-        ped_draws.append(_ped_anova([frozen[index] for index in chosen], knobs))
+        ped_draws.append(_ped_anova([trials[index] for index in chosen], knobs))
         forest = int(generator.integers(2**31))
         first_draws.append(_fanova(table[chosen], losses[chosen], cells, _TREES_A_DRAW, forest))
     rows = []
@@ -155,33 +142,6 @@ def _row(knob: str, evaluator: str, estimate: float, draws: Sequence[float]) -> 
     # outside its interval.
     at = float(estimate)
     return Importance(knob, evaluator, at, min(float(low), at), max(float(high), at))
-
-
-def _by_knob(observations: Sequence[Observation]) -> dict[str, list[Setting]]:
-    """The settings of each knob, in the order of the observations that have it."""
-    settings: dict[str, list[Setting]] = {}
-    for item in observations:
-        for setting in item.settings:
-            settings.setdefault(setting.knob, []).append(setting)
-    return settings
-
-
-def _trial(number: int, item: Observation) -> FrozenTrial:
-    now = datetime(2000, 1, 1)  # a completed trial needs dates; the evaluator ignores them
-    # Not ``optuna.create_trial``: it gives all trials one id, by which the evaluator selects them.
-    return FrozenTrial(
-        number=number,
-        trial_id=number,
-        state=TrialState.COMPLETE,
-        value=item.loss,
-        datetime_start=now,
-        datetime_complete=now,
-        params={setting.knob: setting.value for setting in item.settings},
-        distributions={setting.knob: setting.range for setting in item.settings},
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
 
 
 class _Sample(optuna.Study):
@@ -229,31 +189,31 @@ def _quietly() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _table(knobs: Sequence[Sequence[Setting]], n: int) -> tuple[Array, list[tuple[float, float]]]:
-    """Positions in [0, 1] or indices of choices, shape [n, knobs]; and the ends per knob."""
+def _table(
+    trials: Sequence[FrozenTrial], knobs: Sequence[str]
+) -> tuple[Array, list[tuple[float, float]]]:
+    """Positions in [0, 1] or indices of choices, shape [trials, knobs]; and the ends per knob."""
     columns, cells = [], []
-    for settings in knobs:
-        choices = list(dict.fromkeys(label for item in settings for label in _choices(item)))
+    for knob in knobs:
+        settings = [(trial.params[knob], trial.distributions[knob]) for trial in trials]
+        choices = list(dict.fromkeys(label for _, own in settings for label in _choices(own)))
         if choices:
-            columns.append([float(choices.index(str(item.value))) for item in settings])
+            columns.append([float(choices.index(str(value))) for value, _ in settings])
             # Each choice is an interval of width 1, so that all have the same weight.
             cells.append((-0.5, len(choices) - 0.5))
         else:
-            columns.append([_position(item) for item in settings])
+            columns.append([_position(value, own) for value, own in settings])
             cells.append((0.0, 1.0))
-    return np.array(columns, dtype=float).T.reshape(n, len(knobs)), cells
+    return np.array(columns, dtype=float).T.reshape(len(trials), len(knobs)), cells
 
 
-def _choices(setting: Setting) -> tuple[str, ...]:
-    if isinstance(setting.range, CategoricalDistribution):
-        return tuple(map(str, setting.range.choices))
-    return ()
+def _choices(own: BaseDistribution) -> tuple[str, ...]:
+    return tuple(map(str, own.choices)) if isinstance(own, CategoricalDistribution) else ()
 
 
-def _position(setting: Setting) -> float:
-    assert not isinstance(setting.range, CategoricalDistribution)
-    low, high = setting.range.low, setting.range.high
-    return position(float(setting.value), low, high, log=setting.range.log)
+def _position(value: float, own: BaseDistribution) -> float:
+    assert isinstance(own, FloatDistribution | IntDistribution)
+    return position(float(value), own.low, own.high, log=own.log)
 
 
 def _fanova(
@@ -316,31 +276,47 @@ def _alone(low: Array, high: Array, widths: Array, volumes: Array, values: Array
 
 
 def observe(
-    settings: Mapping[str, float | str], ranges: Mapping[str, Range], loss: float
-) -> Observation:
-    """One trial with the ranges that applied to it.
+    number: int, settings: Mapping[str, float | str], ranges: Mapping[str, Range], loss: float
+) -> FrozenTrial:
+    """One completed trial with the ranges that applied to it.
 
     Args:
+        number: Different for each trial.
         settings: By knob; those without a range are left out.
         ranges: By knob.
         loss: Its value, negated where the study maximises.
     """
-    observed = []
+    params: dict[str, float | str] = {}
+    distributions: dict[str, BaseDistribution] = {}
     for knob, value in settings.items():
         entry = ranges.get(knob)
         if entry is None:
             continue
         if entry.choices:
-            choices = CategoricalDistribution(tuple(map(str, entry.choices)))
-            observed.append(Setting(knob, str(value), choices))
+            params[knob] = str(value)
+            distributions[knob] = CategoricalDistribution(tuple(map(str, entry.choices)))
             continue
         low, high, log = entry.low, entry.high, bool(entry.log)
         if low is None or high is None or not isinstance(value, int | float):
             continue
         # An enqueued setting may be outside the range, which Optuna's distributions refuse.
         if low <= value <= high:
-            own: Distribution = FloatDistribution(low, high, log)
+            params[knob] = value
+            distributions[knob] = FloatDistribution(low, high, log)
             if isinstance(value, int):
-                own = IntDistribution(int(low), int(high), log)
-            observed.append(Setting(knob, value, own))
-    return Observation(tuple(observed), float(loss))
+                distributions[knob] = IntDistribution(int(low), int(high), log)
+    now = datetime(2000, 1, 1)  # a completed trial needs dates; the evaluator ignores them
+    # Not ``optuna.create_trial``: it gives all trials one id, by which the evaluator selects them.
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.COMPLETE,
+        value=float(loss),
+        datetime_start=now,
+        datetime_complete=now,
+        params=params,
+        distributions=distributions,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )

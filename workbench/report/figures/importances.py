@@ -51,13 +51,14 @@ def summarize(findings: Findings) -> Shown:
     # Imported here because Optuna takes long to import and most commands do not need it.
     from workbench.report import importances
 
-    sign = -1 if study.maximizes else 1  # an observation has a loss
+    sign = -1 if study.maximizes else 1  # Optuna minimises
     observed = []
-    for trial in valued:
+    for number, trial in enumerate(valued):
         settings, ranges = _setting(study, trial)
-        observed.append(importances.observe(settings, ranges, sign * (trial.value or 0.0)))
+        loss = sign * (trial.value or 0.0)
+        observed.append(importances.observe(number, settings, ranges, loss))
     try:
-        results = importances.cached(tuple(observed))
+        results = importances.cached(observed)
     except ValueError as error:
         raise LeftOut(str(error)) from error
     for row in results.rows:
