@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.pictured import ranks_of
 from tests.support.searched import describe, findings, realistic, row, runs, trials
 from workbench.plotting import style
 from workbench.report.figures import (
@@ -218,24 +219,27 @@ def scores(rows: int = 8) -> np.ndarray[Any, Any]:
 
 
 def test_ranks_stand_best_first_with_their_groups() -> None:
-    numbers = critical_difference.summarize_table(("a", "b", "c"), scores())
+    numbers = critical_difference.summarize(ranks_of("abc", scores()), 0.05)
     assert numbers.names == ("c", "b", "a")
     assert numbers.ranks == (1.0, 2.0, 3.0)
     assert numbers.n == 8
     assert numbers.groups == (), "each pair is separated: p = 2 / 2^8, and Holm's 3 times it"
     same = np.tile([0.5, 0.5, 0.5], (8, 1))
-    assert critical_difference.summarize_table(("a", "b", "c"), same).groups == ((0, 2),)
+    assert critical_difference.summarize(ranks_of("abc", same), 0.05).groups == ((0, 2),)
     assert "does not show that they are equal" in critical_difference.caption(numbers)
+    assert "corrected p of at least 0.025" in critical_difference.caption(
+        critical_difference.summarize(ranks_of("abc", scores()), 0.025)
+    )
 
 
 def test_a_diagram_of_few_data_sets_is_refused() -> None:
     with pytest.raises(ValueError, match="6"):
-        critical_difference.summarize_table(("a", "b", "c"), scores(5))
+        ranks_of("abc", scores(5))
 
 
 def test_a_profile_is_the_share_of_data_sets_above_each_value() -> None:
     table = [[0.1, 0.5], [0.2, 0.5], [0.3, 0.5], [0.4, 0.5], [0.5, 0.5], [0.5, 0.5]]
-    numbers = performance_profile.summarize_table(("a", "b"), table)
+    numbers = performance_profile.summarize(ranks_of("ab", np.array(table)))
     assert numbers.thresholds == (0.1, 0.2, 0.3, 0.4, 0.5)
     first, second = numbers.shares
     assert first == pytest.approx((5 / 6, 4 / 6, 3 / 6, 2 / 6, 0.0))

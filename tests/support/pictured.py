@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tests.support import confirmed
-from workbench.report.figures import Findings, critical_difference, load, performance_profile
+from tests.support.planted import design
+from workbench.report.figures import Findings, load
 from workbench.report.summary import compose
 from workbench.report.trials import of_search
+from workbench.verdict.across.ranks import Ranks, of_table
 
 
 @cache
@@ -32,16 +35,16 @@ def findings(**knobs: Any) -> Findings:
 NAMES = ("sgd", "adam", "adamw", "lamb")
 
 
-OF_SEVERAL = {
-    "critical_difference": critical_difference,
-    "performance_profile": performance_profile,
-}
+def ranks_of(names: Sequence[str], table: np.ndarray[Any, Any]) -> Ranks:
+    """Of means by data set and strategy."""
+    datasets = tuple(f"data {number}" for number in range(len(table)))
+    return of_table(datasets, names, table, design())
 
 
-def table(rows: int = 8) -> np.ndarray[Any, Any]:
-    """Four strategies on some data sets, the last ahead of the first nearly everywhere."""
-    draw = np.random.default_rng(0)
-    return 0.7 + 0.04 * np.arange(4) + draw.normal(0, 0.03, (rows, 4))
+def across_data_sets() -> Ranks:
+    """Four strategies on eight data sets, the last ahead of the first nearly everywhere."""
+    noise = np.random.default_rng(0).normal(0, 0.03, (8, 4))
+    return ranks_of(NAMES, 0.7 + 0.04 * np.arange(4) + noise)
 
 
 def of_random_search(found: Findings) -> Findings:
@@ -66,8 +69,10 @@ def with_predictions(found: Findings, samples: int = 100) -> Findings:
 @cache
 def numbers_of(name: str) -> Any:
     """Of any figure, from the study made by hand or a table of several data sets."""
-    if name in OF_SEVERAL:
-        return OF_SEVERAL[name].summarize_table(NAMES, table())
+    if name == "critical_difference":
+        return load(name).summarize(across_data_sets(), 0.05)
+    if name == "performance_profile":
+        return load(name).summarize(across_data_sets())
     # Only all combinations of the levels have an interaction.
     found = findings() if name == "interaction" else findings(strategies=confirmed.THREE)
     if name == "predicted_against_true":

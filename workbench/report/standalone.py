@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from workbench.report import templates, tidy, wording, writing
 from workbench.report.content import FigureEntry, Judged
 from workbench.report.figures import (
@@ -196,13 +194,11 @@ def _numbers(outcome: ResultsVerdict) -> list[tuple[str, Any]]:
             return []
     if outcome.across is None:
         return []
-    table, names = np.array(outcome.across.means), outcome.across.strategies
-    maximize = outcome.verdict.direction == "maximize"
     figures: list[tuple[str, Any]] = []
     # A profile counts data sets above a threshold, which means nothing where lower is better.
-    if maximize:
-        figures.append(("performance_profile", performance_profile.summarize_table(names, table)))
-    ranked = critical_difference.summarize_table(names, table if maximize else -table)
+    if outcome.verdict.direction == "maximize":
+        figures.append(("performance_profile", performance_profile.summarize(outcome.across)))
+    ranked = critical_difference.summarize(outcome.across, outcome.verdict.alpha)
     return [*figures, ("critical_difference", ranked)]
 
 

@@ -6,22 +6,18 @@ Bars join strategies whose comparison by pairwise Wilcoxon tests is inconclusive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import ReportFigure
-from workbench.verdict.statistics import several
+from workbench.verdict.across.ranks import Ranks
 from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ALPHA = 0.05  # a pair with a corrected p below it differs
 _AXIS = 0.32  # inches from the top to the line of ranks
 
 
@@ -33,6 +29,7 @@ class CriticalDifference(NamedTuple):
         groups: First and last index in ``names`` of neighbours without a significant difference.
         p: Of Friedman's test in Iman and Davenport's form.
         n: Data sets.
+        alpha: Of the tests of pairs.
     """
 
     names: tuple[str, ...]
@@ -40,31 +37,28 @@ class CriticalDifference(NamedTuple):
     groups: tuple[tuple[int, int], ...]
     p: float
     n: int
+    alpha: float
 
 
-def summarize_table(names: Sequence[str], table: ArrayLike) -> CriticalDifference:
-    """Ranks and groups of a table of results.
+def summarize(across: Ranks, alpha: float) -> CriticalDifference:
+    """The strategies by their average rank.
 
     Args:
-        names: Of the strategies, the columns.
-        table: Shape [data sets, strategies], at least 6 by 2; higher is better.
-
-    Raises:
-        ValueError: Too few data sets or strategies, or a value that is not finite.
+        across: What several data sets show together.
+        alpha: A pair with a corrected p below it differs.
 
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
-    result = several.critical_difference(table, alpha=_ALPHA)
-    ranks = result.friedman.ranks
-    order = sorted(range(len(names)), key=lambda index: (float(ranks[index]), index))
-    place = {index: at for at, index in enumerate(order)}
+    ordered = sorted(zip(across.ranks, across.strategies, strict=True), key=itemgetter(0))
+    names = tuple(name for _, name in ordered)
     return CriticalDifference(
-        names=tuple(names[index] for index in order),
-        ranks=tuple(float(ranks[index]) for index in order),
-        groups=tuple((place[group[0]], place[group[-1]]) for group in result.groups),
-        p=result.friedman.p,
-        n=len(np.asarray(table)),
+        names=names,
+        ranks=tuple(rank for rank, _ in ordered),
+        groups=tuple((names.index(group[0]), names.index(group[-1])) for group in across.groups),
+        p=across.friedman.p,
+        n=len(across.datasets),
+        alpha=alpha,
     )
 
 
@@ -74,7 +68,7 @@ def caption(numbers: CriticalDifference) -> str:
     return (
         f"Average rank of each strategy over n = {numbers.n} data sets; 1 is the best. A bar joins"
         " strategies whose pairwise comparison is inconclusive (Wilcoxon signed-rank test,"
-        f" Holm-corrected p of at least {_ALPHA:g}); this does not show that they are equal."
+        f" Holm-corrected p of at least {numbers.alpha:g}); this does not show that they are equal."
         f" Friedman test: {p} (Iman and Davenport's F)."
     )
 
@@ -125,4 +119,4 @@ def plot(numbers: CriticalDifference) -> Figure:
     return figure
 
 
-FIGURE = ReportFigure(summarize=summarize_table, caption=caption, plot=plot, wide=True)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)

@@ -5,14 +5,11 @@ Drawn by ``workbench verdict``, because a study has one data set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from workbench.plotting import style
 from workbench.report.figures import ReportFigure
+from workbench.verdict.across.ranks import Ranks
 from workbench.verdict.statistics import several
 
 if TYPE_CHECKING:
@@ -31,27 +28,22 @@ class PerformanceProfile(NamedTuple):
     n: int
 
 
-def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfile:
-    """Profiles of a table of results.
-
-    Args:
-        names: Of the strategies, the columns.
-        table: Shape [data sets, strategies], at least 6 by 1; on one scale, higher is better.
-
-    Raises:
-        ValueError: Too few data sets, or a value that is not finite.
+def summarize(across: Ranks) -> PerformanceProfile:
+    """Profiles of the means on each data set, which are on one scale, higher the better.
 
     Source:
         Agarwal et al. (2021), NeurIPS; after Dolan and More (2002), Math. Program. 91.
     """
-    data = np.asarray(table, dtype=float)
-    thresholds = np.unique(data)
-    shares = [several.performance_profile(column, thresholds) for column in data.T]
+    thresholds = sorted({mean for means in across.means for mean in means})
+    shares = [
+        several.performance_profile(column, thresholds)
+        for column in zip(*across.means, strict=True)
+    ]
     return PerformanceProfile(
-        names=tuple(names),
-        thresholds=tuple(float(value) for value in thresholds),
-        shares=tuple(tuple(float(share) for share in row) for row in shares),
-        n=len(data),
+        names=across.strategies,
+        thresholds=tuple(thresholds),
+        shares=tuple(tuple(map(float, row)) for row in shares),
+        n=len(across.datasets),
     )
 
 
@@ -94,4 +86,4 @@ def plot(numbers: PerformanceProfile) -> Figure:
     return figure
 
 
-FIGURE = ReportFigure(summarize=summarize_table, caption=caption, plot=plot)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot)

@@ -125,13 +125,23 @@ def across(
     """Ranks over six data sets or more; None for fewer, or where they do not compare."""
     if len(verdicts) < LEAST_DATASETS or refused(names, verdicts):
         return None
-    table = means(names, verdicts)
+    return of_table(tuple(verdicts), names, means(names, verdicts), design)
+
+
+def of_table(
+    datasets: tuple[str, ...], names: Sequence[str], table: Table, design: Design
+) -> Ranks:
+    """Ranks of the strategies by their means, shape [data sets, strategies].
+
+    Raises:
+        ValueError: Fewer than 6 data sets or 2 strategies, or a value that is not finite.
+    """
     # Rank 1 is the best, so an error is ranked by its negative.
     turned = table if design.direction == "maximize" else -table
     diagram = several.critical_difference(turned, alpha=design.alpha)
     friedman = diagram.friedman
     return Ranks(
-        datasets=tuple(verdicts),
+        datasets=datasets,
         strategies=tuple(names),
         means=table.tolist(),
         ranks=friedman.ranks.tolist(),
