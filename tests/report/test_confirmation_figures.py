@@ -27,7 +27,6 @@ from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Comparison, Side, Word
 from workbench.verdict.estimates import Interval
-from workbench.verdict.refusals import Refused
 
 
 def three(**knobs: Any) -> Findings:
@@ -192,11 +191,6 @@ def test_a_square_is_filled_only_where_the_corrected_p_lies_below_alpha() -> Non
     width = 1.2  # of the outline that every square has, filled or not
     squares = [item for item in axes.collections if np.isclose(item.get_linewidth(), width).all()]
     assert [np.asarray(item.get_facecolor()).size > 0 for item in squares] == [False, True]
-
-
-def test_a_bar_of_one_seed_is_refused() -> None:
-    with pytest.raises(Refused, match="rule 11"):
-        forest.summarize(verdict(ABC[:2], [comparison("a", "b", 0.1)]))
 
 
 def test_levels_of_a_factor_are_the_sides_of_its_contrast() -> None:

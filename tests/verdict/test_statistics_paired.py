@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 from workbench.verdict import statistics
+from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics import paired, planning
 from workbench.verdict.statistics.paired import DRAWS, EXACT_TO
 from workbench.verdict.statistics.values import differences
@@ -261,6 +262,17 @@ def test_pairs_that_do_not_match_are_refused() -> None:
         differences([1, 2], [1, math.nan])
     with pytest.raises(ValueError, match="expected at least 1 values"):
         differences([1], [])
+
+
+@pytest.mark.parametrize(
+    ("bounds", "ends"),
+    [((0.0, 1.0), (0.9, 1.0)), ((0.95, None), (0.95, 1.02)), ((None, 0.8), (0.8, 0.8))],
+)
+def test_an_interval_does_not_reach_beyond_the_bounds_of_the_metric(
+    bounds: tuple[float | None, float | None], ends: tuple[float, float]
+) -> None:
+    found = Interval(0.96, 0.9, 1.02).cut(bounds)
+    assert (found.low, found.high) == ends
 
 
 def test_what_comes_in_is_left_as_it_was() -> None:

@@ -34,18 +34,13 @@ class Interval:
 
     def cut(self, bounds: tuple[float | None, float | None]) -> Interval:
         """Without what lies beyond the metric's bounds; None is an open end."""
-        low, high = cut(self.low, self.high, bounds)
+        least, most = bounds
+        low, high = self.low, self.high
+        if least is not None:
+            low, high = max(low, least), max(high, least)
+        if most is not None:
+            low, high = min(low, most), min(high, most)
         return replace(self, low=low, high=high)
-
-
-def cut(low: float, high: float, bounds: tuple[float | None, float | None]) -> tuple[float, float]:
-    """An interval without what lies beyond the metric's bounds, where the metric cannot be."""
-    lowest, highest = bounds
-    if lowest is not None:
-        low, high = max(low, lowest), max(high, lowest)
-    if highest is not None:
-        low, high = min(low, highest), min(high, highest)
-    return low, high
 
 
 @dataclass(frozen=True)

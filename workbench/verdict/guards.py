@@ -5,19 +5,15 @@ Each raises ``Refused`` or returns.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from workbench.verdict import seed_names
-from workbench.verdict.estimates import cut
 from workbench.verdict.evidence import Doubt
 from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted, listed
 
 # Samplers whose proposals do not depend on earlier results.
 NOT_ADAPTIVE = ("random", "grid")
-BARS = ("SD", "SEM", "CI")
 
 
 def one_configuration(configurations: Mapping[str, Collection[str]]) -> None:
@@ -87,59 +83,6 @@ def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
     return len(different)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """An error bar that says what it shows (rule 11).
-
-    Attributes:
-        kind: ``SD``, ``SEM`` or ``CI``.
-        n: Number of values behind it.
-        source: What varies between them, for example ``training seeds``.
-        level: Of a confidence interval, for example 0.95.
-        bounds: Lowest and highest value that the metric can have; None where there is none.
-
-    Raises:
-        Refused: One of them is missing, or the bar reaches beyond the bounds.
-    """
-
-    low: float
-    high: float
-    kind: str
-    n: int
-    source: str
-    level: float | None = None
-    bounds: tuple[float | None, float | None] = (None, None)
-
-    def __post_init__(self) -> None:
-        if self.kind not in BARS:
-            raise Refused(
-                11, f"The error bar is of kind {self.kind!r}, expected {', '.join(BARS)}."
-            )
-        if self.kind == "CI" and (self.level is None or not 0 < self.level < 1):
-            raise Refused(11, f"The interval's level is {self.level}, expected, for example, 0.95.")
-        if self.n < 2:
-            raise Refused(11, f"The error bar is of {self.n} value(s), expected 2 or more.")
-        if not self.source.strip():
-            raise Refused(
-                11, "The error bar does not say what varies, for example 'training seeds'."
-            )
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
-            raise Refused(11, f"The error bar reaches from {self.low:g} to {self.high:g}.")
-        if (self.low, self.high) != cut(self.low, self.high, self.bounds):
-            lowest, highest = self.bounds
-            raise Refused(
-                11,
-                f"The error bar reaches from {self.low:g} to {self.high:g}, beyond the metric's"
-                f" bounds ({_bound(lowest)} to {_bound(highest)}).",
-            )
-
-    @property
-    def label(self) -> str:
-        """For a caption, for example ``95 % CI over 12 training seeds``."""
-        kind = f"{100 * self.level:g} % CI" if self.level is not None else self.kind
-        return f"{kind} over {self.n} {self.source}"
-
-
 def expected_maximum(sampler: str, *, pruned: int = 0) -> None:
     """An expected-maximum curve (rule 12).
 
@@ -154,53 +97,6 @@ def expected_maximum(sampler: str, *, pruned: int = 0) -> None:
         raise Refused(12, f"The trials were proposed by {sampler!r}, expected 'random'.")
     if pruned:
         raise Refused(12, f"{counted(pruned, 'pruned trial')} without a value, expected none.")
-
-
-def importance(
-    *, evaluator: str | None, n: int | None, low: float | None, high: float | None
-) -> None:
-    """An importance of a hyperparameter (rule 13).
-
-    Args:
-        evaluator: That estimated it, for example ``PED-ANOVA``.
-        n: Number of trials that it was estimated from.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-
-    Raises:
-        Refused: One of them is missing.
-    """
-    missing = [] if evaluator else ["the evaluator"]
-    if not n:
-        missing.append("the number of trials")
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        missing.append("the interval")
-    if missing:
-        raise Refused(13, f"The importance lacks {' and '.join(missing)}.")
-
-
-def optimum(caption: str, at_bounds: Collection[str]) -> None:
-    """The caption of a figure or table that shows an optimum (rule 15).
-
-    Args:
-        caption: As it will be printed.
-        at_bounds: Knobs whose best value lies on a bound of the space.
-
-    Raises:
-        Refused: The caption does not speak of the bound, or does not name each such knob.
-    """
-    text = caption.lower()
-    silent = [
-        knob
-        for knob in at_bounds
-        if "bound" not in text
-        or not any(name.lower() in text for name in (knob, knob.replace("_", " ")))
-    ]
-    if silent:
-        raise Refused(
-            15,
-            f"The optimum is on a bound of {listed(silent, 6)}; the caption does not say so.",
-        )
 
 
 def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
@@ -238,7 +134,3 @@ def _different(values: Sequence[str]) -> list[str]:
     shared = set(lists[0]).intersection(*lists[1:])
     kept = [", ".join(item for item in items if item not in shared) for items in lists]
     return [(text or "none of these")[:80] for text in kept]
-
-
-def _bound(value: float | None) -> str:
-    return "none" if value is None else f"{value:g}"

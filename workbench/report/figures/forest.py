@@ -22,7 +22,6 @@ from workbench.report.figures.sides import (
 )
 from workbench.verdict import Comparison, Verdict, Word
 from workbench.verdict.estimates import Interval
-from workbench.verdict.guards import Bar
 from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
@@ -84,25 +83,14 @@ def summarize(findings: Findings) -> Forest:
         raise LeftOut(f"No comparison involves {reference}.")
     rows.sort(key=lambda row: row.comparison.difference.estimate, reverse=maximizes)
     n = min(len(row.points) for row in rows)
-    # The guard of refusal 11: a bar must state what it is.
-    bars = [
-        Bar(
-            low=row.comparison.difference.low,
-            high=row.comparison.difference.high,
-            kind="CI",
-            n=n,
-            source=findings.seeds,
-            level=row.comparison.difference.level,
-        )
-        for row in rows
-        if not math.isnan(row.comparison.difference.low)
-    ]
+    shown = [row.comparison.difference for row in rows]
+    levels = [mean.level for mean in shown if not math.isnan(mean.low)]
     return Forest(
         verdict=verdict,
         reference=reference,
         rows=tuple(rows),
         n=n,
-        bar=bars[0].label if bars else "none",
+        bar=f"{100 * levels[0]:g} % CI over {n} {findings.seeds}" if levels else "none",
         source=findings.source,
     )
 

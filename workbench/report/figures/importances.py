@@ -14,7 +14,6 @@ from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import is_adaptive
 from workbench.tracker.stored_study import Range, StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.guards import importance
 from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
@@ -61,9 +60,6 @@ def summarize(findings: Findings) -> Shown:
         results = importances.cached(observed)
     except ValueError as error:
         raise LeftOut(str(error)) from error
-    for row in results.rows:
-        # The guard: an importance is never shown without its evaluator, n and interval.
-        importance(evaluator=row.evaluator, n=results.n, low=row.low, high=row.high)
     # By the larger of both: a knob is worth showing if either evaluator finds it important.
     ranked = sorted(results.rows, key=lambda row: -row.estimate)
     knobs = list(dict.fromkeys(row.knob for row in ranked))[:_MOST_KNOBS]
