@@ -126,9 +126,9 @@ def test_sensitivity_has_values_of_completed_trials_only_and_marks_for_the_other
         row("adam-0", 0, 0.8, learning_rate=0.001),
     ]
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(rows)))
-    assert numbers.shown.colours == ("sgd", "adam")
+    assert numbers.colours == ("sgd", "adam")
     assert numbers.panel_factor is None
-    assert [(p.at, p.value, p.state, p.colour) for p in numbers.shown.points] == [
+    assert [(p.at, p.value, p.state, p.colour) for p in numbers.points] == [
         (0.01, 0.9, "complete", 0),
         (0.02, None, "pruned", 0),
         (0.3, None, "failed", 0),
@@ -141,7 +141,7 @@ def test_sensitivity_has_values_of_completed_trials_only_and_marks_for_the_other
 
 def test_marks_without_a_value_lie_below_every_value_and_every_tick() -> None:
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
-    lowest = min(point.value for point in numbers.shown.points if point.value is not None)
+    lowest = min(point.value for point in numbers.points if point.value is not None)
     axes = learning_rate_sensitivity.FIGURE.draw(numbers).axes[0]
     bottom, top = axes.get_ylim()
     assert (lowest - bottom) / (top - bottom) > 0.13
@@ -152,12 +152,12 @@ def test_the_grey_strip_is_drawn_only_where_a_mark_lies_in_it() -> None:
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
     whole = [
         panel._replace(points=tuple(p for p in panel.points if p.value is not None))
-        for panel in numbers.shown.panels
+        for panel in numbers.panels
     ]
-    mark = numbers.shown.points[0]._replace(value=None, state=State.FAILED)
+    mark = numbers.points[0]._replace(value=None, state=State.FAILED)
     one = [whole[0]._replace(points=(*whole[0].points, mark)), *whole[1:]]
     for panels, strips in ((whole, 0), (one, len(whole))):
-        shown = numbers._replace(shown=numbers.shown._replace(panels=tuple(panels)))
+        shown = numbers._replace(panels=tuple(panels))
         axes = learning_rate_sensitivity.FIGURE.draw(shown).axes
         assert sum(len(panel.patches) for panel in axes) == strips
         assert ("grey strip" in learning_rate_sensitivity.caption(shown)) == bool(strips)
@@ -184,10 +184,8 @@ def test_few_curves_share_a_panel_and_differ_in_dash_and_marker_also_without_col
 def test_sensitivity_panels_are_freeze_depths_in_the_studys_order() -> None:
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
     assert numbers.panel_factor == "freeze_depth"
-    assert [panel.name for panel in numbers.shown.panels] == ["0", "2", "all"]
-    assert numbers.shown.count(State.COMPLETE) == sum(
-        item["state"] == "complete" for item in realistic()
-    )
+    assert [panel.name for panel in numbers.panels] == ["0", "2", "all"]
+    assert numbers.count(State.COMPLETE) == sum(item["state"] == "complete" for item in realistic())
 
 
 def test_one_learning_rate_leaves_its_figure_out() -> None:
@@ -200,7 +198,7 @@ def test_one_learning_rate_leaves_its_figure_out() -> None:
 def test_an_optimum_at_a_bound_is_a_warning_in_the_caption() -> None:
     rows = [row("sgd-0", 0, 0.9, learning_rate=0.29), row("sgd-0", 1, 0.5, learning_rate=0.01)]
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(rows)))
-    assert [bound.strategy for bound in numbers.shown.at_bound] == ["sgd-0"]
+    assert [bound.strategy for bound in numbers.at_bound] == ["sgd-0"]
     assert "Warning" in learning_rate_sensitivity.caption(numbers)
     rows[0] |= {"value": 0.4}
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(rows)))

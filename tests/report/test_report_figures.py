@@ -43,8 +43,7 @@ def findings(**knobs: Any) -> Findings:
 @cache
 def drawn(name: str, venue: str) -> Any:
     """A figure at a venue's width, drawn once for all tests that only look at it."""
-    with venues.at(venue):
-        return load(name).draw(numbers_of(name))
+    return load(name).draw(numbers_of(name), venue)
 
 
 @pytest.mark.parametrize("name", [*FIGURES, *ACROSS])
@@ -165,7 +164,7 @@ def test_a_pointer_finds_the_value_of_every_seed_and_mean() -> None:
 
 
 def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:
-    with style.context(wide=False):
+    with style.context():
         drawing = style.figure(height=2.0)
         axes = drawing.subplots()
         points = axes.scatter([1.0, 2.0, 3.0], [3.0, 1.0, 2.0])
@@ -181,7 +180,7 @@ def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:
 
 
 def test_thousands_of_points_are_drawn_without_hover_texts() -> None:
-    with style.context(wide=False):
+    with style.context():
         drawing = style.figure(height=2.0)
         points = drawing.subplots().scatter(range(1500), range(1500))
         saving.hover(points, *(f"{n}" for n in range(1500)))
@@ -232,7 +231,7 @@ def test_an_unknown_venue_is_refused_with_those_that_there_are(tmp_path: Path) -
 def test_letters_are_smaller_in_a_column_and_never_below_six_points() -> None:
     for venue in venues.VENUES:
         for wide in (True, False):
-            with venues.at(venue), venues.layout(wide=wide):
+            with venues.at(venue, wide=wide):
                 label, tick, small = venues.sizes()
                 assert label >= tick >= small >= 6.5
                 assert (label == 9) == (venues.width() > 4)

@@ -42,9 +42,9 @@ def test_a_slice_has_values_of_completed_trials_and_marks_for_the_others() -> No
         tried(4, None, learning_rate=0.2, momentum=0.8) | {"state": "parked"},
     ]
     numbers = slices.summarize(findings(describe(), trials(rows)))
-    assert [panel.name for panel in numbers.shown.panels] == ["learning_rate", "momentum"]
-    assert [panel.log for panel in numbers.shown.panels] == [True, False]
-    points = [(p.at, p.value, p.state) for p in numbers.shown.panels[1].points]
+    assert [panel.name for panel in numbers.panels] == ["learning_rate", "momentum"]
+    assert [panel.log for panel in numbers.panels] == [True, False]
+    points = [(p.at, p.value, p.state) for p in numbers.panels[1].points]
     assert points == [
         (0.9, 0.9, "complete"),
         (0.85, 0.8, "complete"),
@@ -58,7 +58,7 @@ def test_a_slice_has_values_of_completed_trials_and_marks_for_the_others() -> No
 
 def test_a_choice_has_a_place_for_each_level_of_the_study_file() -> None:
     rows = [tried(n, 0.5 + n / 10, batch_size=(16, 32)[n % 2], momentum=0.9) for n in range(4)]
-    (found,) = slices.summarize(findings(describe(), trials(rows))).shown.panels
+    (found,) = slices.summarize(findings(describe(), trials(rows))).panels
     assert found.choices == ("16", "32")
     assert [point.at for point in found.points] == [0.0, 1.0, 0.0, 1.0]
     axes = slices.FIGURE.draw(slices.summarize(findings(describe(), trials(rows)))).axes[0]
@@ -68,7 +68,7 @@ def test_a_choice_has_a_place_for_each_level_of_the_study_file() -> None:
 def test_an_optimum_at_the_bound_of_any_knob_is_a_warning_in_the_caption() -> None:
     rows = [tried(n, 0.5 + n / 10, momentum=0.8 + 0.063 * n, learning_rate=0.01) for n in range(4)]
     numbers = slices.summarize(findings(describe(), trials(rows)))
-    assert [(x.strategy, x.knob) for x in numbers.shown.at_bound] == [("sgd-0", "momentum")]
+    assert [(x.strategy, x.knob) for x in numbers.at_bound] == [("sgd-0", "momentum")]
     text = slices.caption(numbers)
     assert "Warning: the best trial is at a bound of its range for sgd-0 (momentum)" in text
     rows[3]["value"] = 0.1
@@ -102,7 +102,7 @@ def test_slices_have_a_grey_strip_only_where_a_mark_lies_in_it() -> None:
     for rows, strips in ((done, 0), ([*done, tried(3, momentum=0.7)], 1)):
         numbers = slices.summarize(findings(describe(), trials(rows)))
         panels = [axes for axes in slices.FIGURE.draw(numbers).axes if axes.get_visible()]
-        assert sum(len(axes.patches) for axes in panels) == strips * len(numbers.shown.panels)
+        assert sum(len(axes.patches) for axes in panels) == strips * len(numbers.panels)
         assert ("grey strip" in slices.caption(numbers)) == bool(strips)
 
 
@@ -157,8 +157,8 @@ def test_the_expected_maximum_is_the_unbiased_one_with_failures_at_the_worst_val
     study = describe(**RANDOM)
     numbers = expected_maximum.summarize(findings(study, trials(drawn([0.5, 0.9, 0.7, None, 0.6]))))
     (curve,) = numbers.curves
-    assert curve.sample.values == (0.9, 0.7, 0.6, 0.5), "without the default"
-    assert (curve.sample.failed, curve.sample.n) == (1, 5)
+    assert curve.values == (0.9, 0.7, 0.6, 0.5), "without the default"
+    assert (curve.failed, len(curve.estimate)) == (1, 5)
     wanted = searches.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6])
     assert curve.estimate == pytest.approx(list(wanted))
     assert curve.estimate[-1] == 0.9
@@ -191,7 +191,7 @@ def test_enqueued_trials_are_no_random_draws() -> None:
     rows = drawn([0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
     study = describe(plan={"enqueued": 1}, **RANDOM)
     numbers = expected_maximum.summarize(findings(study, trials(rows)))
-    assert 0.5 not in numbers.curves[0].sample.values
+    assert 0.5 not in numbers.curves[0].values
     with pytest.raises(LeftOut, match="No strategy has 5 random trials"):
         expected_maximum.summarize(findings(describe(plan={"enqueued": 2}, **RANDOM), trials(rows)))
 
@@ -200,7 +200,7 @@ def test_nine_random_searches_are_told_apart_by_panel_colour_and_line() -> None:
     study = describe(**RANDOM)
     rows = [item for item in realistic() if item["state"] != "pruned"]
     found = expected_maximum.summarize(findings(study, of_search(study, runs(rows)))).curves
-    places = [curve.sample.place for curve in found]
+    places = [curve.place for curve in found]
     assert len({(place.panel, style.colour(place.colour)) for place in places}) == 9
     assert {place.panel for place in places} == {
         ("freeze depth 0",),

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, style, venues
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MOST_COUNTS = 20  # with more classes, numbers do not fit their cells
 _MOST_NAMES = 30  # with more classes, names are illegible, so the most frequent pairs are listed
@@ -70,13 +66,13 @@ def _pairs(
     )
 
 
-def draw(numbers: ConfusionMatrix) -> Figure:
+def draw(numbers: ConfusionMatrix) -> style.Figure:
     """A matrix with counts and names; for many classes without these, with a list of pairs."""
     many = len(numbers.classes) > _MOST_NAMES
     return style.draw(_plot_many if many else _plot_few, numbers)
 
 
-def _plot_few(numbers: ConfusionMatrix) -> Figure:
+def _plot_few(numbers: ConfusionMatrix) -> style.Figure:
     count = len(numbers.classes)
     side = min(max(2.4, 0.36 * count + 1.0), venues.WIDTH)
     figure = style.figure(height=side, width=side)
@@ -94,14 +90,14 @@ def _plot_few(numbers: ConfusionMatrix) -> Figure:
     return figure
 
 
-def _shade(axes: Axes, numbers: ConfusionMatrix) -> None:
+def _shade(axes: style.Axes, numbers: ConfusionMatrix) -> None:
     axes.imshow(numbers.shares, cmap="Blues", vmin=0.0, vmax=1.0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
 
 
-def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
+def _write_counts(axes: style.Axes, numbers: ConfusionMatrix) -> None:
     size = 8 if len(numbers.classes) <= 12 else 6
     # They are inside their cells, so that the margins need not be computed from each.
     write = partial(axes.text, ha="center", va="center", fontsize=size, in_layout=False)
@@ -112,7 +108,7 @@ def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
                 write(column, row, f"{number}", color=shade)
 
 
-def _plot_many(numbers: ConfusionMatrix) -> Figure:
+def _plot_many(numbers: ConfusionMatrix) -> style.Figure:
     """The matrix by class number, and the most frequent mistakes with their names."""
     listed = max(len(numbers.pairs), 1)
     figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=venues.WIDTH * 1.45)

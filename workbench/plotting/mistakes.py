@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from workbench.plotting import naming, style
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _COLUMNS = 5
 _SIDE, _MARGIN = 0.86, 0.04  # of an image, in units of a column's width
@@ -36,12 +33,12 @@ def summarize(rows: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> tuple
     )
 
 
-def draw(numbers: Sequence[Mistake]) -> Figure:
+def draw(numbers: Sequence[Mistake]) -> style.Figure:
     """A grid of images, the worst first, line by line."""
     return style.draw(_plot, numbers)
 
 
-def _plot(numbers: Sequence[Mistake]) -> Figure:
+def _plot(numbers: Sequence[Mistake]) -> style.Figure:
     rows = max(-(-len(numbers) // _COLUMNS), 1)
     figure = style.figure(height=1.55 * rows, fitted=False)
     # One pair of axes for all: twenty take seconds. Its units are the width of an image.

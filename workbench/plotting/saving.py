@@ -17,7 +17,6 @@ from workbench.plotting import style
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.figure import Figure
 
 MOST_HOVER_TEXTS = 1000  # of one figure; more would be most of the page's size
 
@@ -57,7 +56,7 @@ def hover(artist: Artist, *texts: str) -> None:
 
 
 def save(
-    figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("pdf", "svg", "png")
+    figure: style.Figure, path_without_suffix: Path, formats: Sequence[str] = ("pdf", "svg", "png")
 ) -> list[Path]:
     """Write a figure in several formats, byte-identical for the same figure.
 
@@ -77,7 +76,7 @@ def save(
     return paths
 
 
-def _settle(figure: Figure) -> None:
+def _settle(figure: style.Figure) -> None:
     """Compute the margins once for all formats, which also makes them equal."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -88,7 +87,7 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine(None)
 
 
-def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = None) -> str:
+def inline_svg(figure: style.Figure, name: str, description: str, drawn: str | None = None) -> str:
     """A figure as an SVG element for a page, with the page's light or dark colours.
 
     Args:
@@ -165,7 +164,7 @@ def _prefix(element: ElementTree.Element, name: str) -> None:
             element.set(key, value.replace("url(#", f"url(#{name}-"))
 
 
-def _mark(figure: Figure) -> dict[str, tuple[str, ...]]:
+def _mark(figure: style.Figure) -> dict[str, tuple[str, ...]]:
     """Give every artist that has texts an identifier, in the order they were drawn."""
     artists = figure.findobj(lambda artist: artist in _hover_texts)
     if sum(len(_hover_texts[artist]) for artist in artists) > MOST_HOVER_TEXTS:

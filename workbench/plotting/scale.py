@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from workbench.plotting import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.axis import XAxis, YAxis
 
 _FAR = 20.0  # times the distance of the highest value from the median
@@ -36,7 +35,7 @@ def linear_part(values: Sequence[float], direction: str) -> float | None:
     return float(10.0 ** math.ceil(math.log10(usual)))
 
 
-def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
+def logarithmic(axes: style.Axes, name: Literal["x", "y"], most: int = 12) -> None:
     """Make an axis logarithmic, with decimal labels; call it after its limits are set.
 
     Args:
@@ -56,7 +55,9 @@ def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def spread(axes: Axes, name: Literal["x", "y"], values: Sequence[float], direction: str) -> None:
+def spread(
+    axes: style.Axes, name: Literal["x", "y"], values: Sequence[float], direction: str
+) -> None:
     """Scale a metric's axis so that its worst values leave room for the others.
 
     Logarithmic for a loss over many decades. For a metric such as R2, which has no lower bound,
@@ -88,7 +89,7 @@ def room(
     return float(bottom), float(top)
 
 
-def band(axes: Axes) -> None:
+def band(axes: style.Axes) -> None:
     """Shade a strip at the bottom of axes for marks without a value."""
     from matplotlib.patches import Rectangle
 
@@ -96,7 +97,7 @@ def band(axes: Axes) -> None:
     axes.add_patch(shade)
 
 
-def leave_room(axes: Axes, values: Sequence[float], direction: str, *, strip: bool) -> None:
+def leave_room(axes: style.Axes, values: Sequence[float], direction: str, *, strip: bool) -> None:
     """Limits with room below and above the values, and for the strip of ``band`` if there is one.
 
     The strip gets no ticks, because its marks have no value.

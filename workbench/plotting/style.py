@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from workbench.plotting import lettering, naming, venues
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
 
 Numbers = TypeVar("Numbers")
 
@@ -65,15 +65,11 @@ LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (7, 1.5, 1.2,
 
 
 @contextmanager
-def context(*, wide: bool | None = None) -> Iterator[None]:
-    """Draw and save in the house style; the user's matplotlibrc has no effect.
-
-    Args:
-        wide: Use the width of the venue's text, else of a column; None keeps the width.
-    """
+def context() -> Iterator[None]:
+    """Draw and save in the house style; the user's matplotlibrc has no effect."""
     import matplotlib as mpl
 
-    with venues.layout(wide=wide), mpl.rc_context():
+    with mpl.rc_context():
         # The defaults first: a user's matplotlibrc must not change the figures of a report.
         mpl.rcdefaults()
         label, tick, _ = venues.sizes()
@@ -108,9 +104,7 @@ def figure(
     return drawing
 
 
-def draw(
-    plot: Callable[[Numbers], Figure], numbers: Numbers, *, wide: bool | None = None
-) -> Figure:
+def draw(plot: Callable[[Numbers], Figure], numbers: Numbers) -> Figure:
     """A figure in the house style that shows every text of its numbers.
 
     Characters without a font are shown as codes, with a note in the figure.
@@ -118,9 +112,8 @@ def draw(
     Args:
         plot: Draws the numbers with matplotlib.
         numbers: Their texts decide which fonts the figure needs.
-        wide: See ``context``.
     """
-    with lettering.of(numbers), context(wide=wide):
+    with lettering.of(numbers), context():
         drawn = plot(numbers)
         if lettering.has_codes():
             _explain_codes(drawn)

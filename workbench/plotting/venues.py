@@ -45,8 +45,7 @@ VENUES: dict[str, Venue] = {
 PAGE = "neurips"  # the layout of figures in the HTML page, for any venue of the files
 WIDTH = VENUES[PAGE].text
 
-# Context variables instead of arguments: sizes are needed deep inside the drawing functions.
-_venue: ContextVar[Venue] = ContextVar("venue", default=VENUES[PAGE])
+# A context variable instead of arguments: sizes are needed deep inside the drawing functions.
 _width: ContextVar[float] = ContextVar("width", default=WIDTH)
 
 
@@ -62,27 +61,14 @@ def of(name: str) -> Venue:
 
 
 @contextmanager
-def at(name: str) -> Iterator[None]:
-    """Context: figures have the widths of that venue.
+def at(name: str, *, wide: bool) -> Iterator[None]:
+    """Context: figures are as wide as the text of that venue if ``wide``, else as a column.
 
     Raises:
         ValueError: There is no such venue.
     """
-    token = _venue.set(of(name))
-    try:
-        yield
-    finally:
-        _venue.reset(token)
-
-
-@contextmanager
-def layout(*, wide: bool | None) -> Iterator[None]:
-    """Context: figures are as wide as the venue's text if ``wide``, else as a column.
-
-    None keeps the width.
-    """
-    venue = _venue.get()
-    token = _width.set(width() if wide is None else venue.text if wide else venue.column)
+    venue = of(name)
+    token = _width.set(venue.text if wide else venue.column)
     try:
         yield
     finally:

@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from workbench.plotting import style
+from workbench.plotting import style, venues
 from workbench.report.material import Histories, Predictions
 from workbench.report.results import ConfirmationResult
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Verdict
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Numbers = TypeVar("Numbers")
 
@@ -94,7 +91,7 @@ class ReportFigure(Generic[Numbers]):
 
     summarize: Callable[..., Numbers]
     caption: Callable[[Numbers], str]
-    plot: Callable[[Numbers], Figure]
+    plot: Callable[[Numbers], style.Figure]
     of: str | Callable[[Numbers], str] = SEARCH
     wide: bool = False
 
@@ -102,9 +99,10 @@ class ReportFigure(Generic[Numbers]):
         """The part of a report that the figure belongs to."""
         return self.of if isinstance(self.of, str) else self.of(numbers)
 
-    def draw(self, numbers: Numbers) -> Figure:
-        """The figure in the house style, at the width of the current venue."""
-        return style.draw(self.plot, numbers, wide=self.wide)
+    def draw(self, numbers: Numbers, venue: str = venues.PAGE) -> style.Figure:
+        """The figure in the house style, at the width that the venue allows."""
+        with venues.at(venue, wide=self.wide):
+            return style.draw(self.plot, numbers)
 
 
 def load(name: str) -> ReportFigure[Any]:

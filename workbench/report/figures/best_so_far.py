@@ -7,16 +7,12 @@ run once; for the expected maximum of independent draws see ``expected_maximum``
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, curves
 from workbench.report.figures.curves import Place, places
 from workbench.report.trials import by_strategy, encoding
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 class Curve(NamedTuple):
@@ -140,7 +136,7 @@ def caption(numbers: BestSoFar) -> str:
     )
 
 
-def plot(numbers: BestSoFar) -> Figure:
+def plot(numbers: BestSoFar) -> style.Figure:
     """Step curves, in panels where they are many; a joint search has one curve and points."""
     in_trials = numbers.unit == "trials"
     across = "trials spent" if in_trials else "seconds of training spent"
@@ -171,7 +167,7 @@ def plot(numbers: BestSoFar) -> Figure:
 
 
 def _draw_curve(
-    axes: Axes, curve: Curve, look: style.Entry, *, width: float, clip: bool = False
+    axes: style.Axes, curve: Curve, look: style.Entry, *, width: float, clip: bool = False
 ) -> None:
     (line,) = axes.step(
         (*curve.at, curve.spent),
@@ -189,7 +185,7 @@ def _draw_curve(
     saving.hover(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
 
 
-def _plot_joint(numbers: BestSoFar) -> Figure:
+def _plot_joint(numbers: BestSoFar) -> style.Figure:
     """One curve in ink, which belongs to no strategy, and the strategies' points."""
     order = sorted({(point.colour, point.marker, point.strategy) for point in numbers.points})
     entries = [

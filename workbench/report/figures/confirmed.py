@@ -5,16 +5,12 @@ Arms share their seeds, so arms whose intervals overlap may still differ on ever
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, ReportFigure
 from workbench.report.figures.sides import Arm, arms, confirmation_of, draw_seeds
 from workbench.verdict.wording.numbers import measured
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 class Values(NamedTuple):
@@ -67,7 +63,7 @@ def caption(numbers: Values) -> str:
     return text
 
 
-def plot(numbers: Values) -> Figure:
+def plot(numbers: Values) -> style.Figure:
     """A strip of points for each arm over its interval, and its mean at the right."""
     figure = style.figure(height=0.62 + 0.29 * len(numbers.rows))
     axes = figure.subplots()
@@ -83,7 +79,7 @@ def plot(numbers: Values) -> Figure:
     return figure
 
 
-def _draw_row(axes: Axes, row: Arm, y: int) -> None:
+def _draw_row(axes: style.Axes, row: Arm, y: int) -> None:
     axes.axhline(y, color=style.RULE, linewidth=0.5, zorder=0)
     (bar,) = axes.barh(
         y,

@@ -6,15 +6,11 @@ Only the verdict can show whether differences along the front are more than nois
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, scale, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, NotApplicable, ReportFigure
 from workbench.report.figures.sides import Arm, arms, confirmation_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 class Point(NamedTuple):
@@ -95,7 +91,7 @@ def caption(numbers: CostQuality) -> str:
     )
 
 
-def plot(numbers: CostQuality) -> Figure:
+def plot(numbers: CostQuality) -> style.Figure:
     """A panel for each cost, arms named in the legend."""
     points = [point for panel in numbers.panels for point in panel.points]
     entries = {p.arm.name: style.Entry(p.arm.name, p.arm.colour, p.arm.marker) for p in points}
@@ -117,7 +113,7 @@ def plot(numbers: CostQuality) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: style.Axes, panel: Panel) -> None:
     costs = [point.cost for point in panel.points]
     # On a linear axis the cheap ones would share one spot.
     if max(costs) > 20 * min(costs):

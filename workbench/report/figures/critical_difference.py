@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import ReportFigure
 from workbench.verdict.across.ranks import Ranks
 from workbench.verdict.wording.numbers import bare_p
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _AXIS = 0.32  # inches from the top to the line of ranks
 
@@ -73,7 +70,7 @@ def caption(numbers: CriticalDifference) -> str:
     )
 
 
-def plot(numbers: CriticalDifference) -> Figure:
+def plot(numbers: CriticalDifference) -> style.Figure:
     """A scale of ranks with names below it, the better half on the left."""
     count = len(numbers.names)
     left = -(-count // 2)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, style
 from workbench.report.trials import encoding, varying_factors
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 class Place(NamedTuple):
@@ -53,7 +49,7 @@ def places(
 
 def plot(
     places: Sequence[Place], across: str, up: str, *, markers: bool = False
-) -> tuple[Figure, list[tuple[Axes, style.Entry]]]:
+) -> tuple[style.Figure, list[tuple[style.Axes, style.Entry]]]:
     """Empty panels on shared axes, with a legend.
 
     Args:

@@ -6,11 +6,11 @@ Only for random searches: the formula assumes independent draws.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from workbench.plotting import naming, scale
+from workbench.plotting import naming, scale, style
 from workbench.record import State
 from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, curves
 from workbench.report.figures.curves import Place, places
@@ -21,24 +21,8 @@ from workbench.verdict import guards
 from workbench.verdict.refusals import Refused
 from workbench.verdict.statistics import searches
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 DRAWS = 1_000
 LEAST = 5  # draws of a strategy; fewer do not show a distribution
-
-
-class Sample(NamedTuple):
-    """The draws of one strategy, best first; ``failed`` of them have no value."""
-
-    place: Place
-    values: tuple[float, ...]
-    failed: int
-
-    @property
-    def n(self) -> int:
-        """Draws in all."""
-        return len(self.values) + self.failed
 
 
 class Expected(NamedTuple):
@@ -46,9 +30,14 @@ class Expected(NamedTuple):
 
     The bootstrap has no values above the observed best, so a 95 % band covers about 0.91 at one
     trial, 0.80 at a quarter and 0.66 at half of the trials (simulated with 12 to 60 trials).
+
+    Attributes:
+        values: Of its draws, the best first; ``failed`` more have no value.
     """
 
-    sample: Sample
+    place: Place
+    values: tuple[float, ...]
+    failed: int
     estimate: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -71,24 +60,21 @@ def summarize(findings: Findings) -> ExpectedMaximum:
         LeftOut: The trials are not independent draws, or too few.
     """
     study, trials = findings.study, findings.trials
-    all_samples = _samples(study, trials)
+    samples = _samples(study, trials)
     sign = 1 if study.maximizes else -1
     # A failed trial is a draw as well: without it, strategies that fail often would look better.
-    worst = sign * min(sign * value for sample in all_samples for value in sample.values)
+    worst = sign * min(sign * value for drawn, _ in samples.values() for value in drawn)
     expected = []
-    for sample in all_samples:
-        values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
+    own_places = places(study, trials, [*samples])
+    for place, (drawn, failed) in zip(own_places, samples.values(), strict=True):
+        values = [sign * value for value in (*drawn, *[worst] * failed)]
         band = searches.expected_maximum_interval(values, draws=DRAWS)
         # The statistics maximise; turning the sign back also swaps the ends.
         low, high = np.sort([sign * band.low, sign * band.high], axis=0)
-        quarter = max(1, sample.n // 4)
+        quarter = max(1, len(values) // 4)
+        lines = (sign * band.estimate, low[:quarter], high[:quarter])
         expected.append(
-            Expected(
-                sample,
-                tuple(float(value) for value in sign * band.estimate),
-                tuple(float(value) for value in low[:quarter]),
-                tuple(float(value) for value in high[:quarter]),
-            )
+            Expected(place, drawn, failed, *(tuple(map(float, line)) for line in lines))
         )
     return ExpectedMaximum(
         study.objective.metric,
@@ -99,8 +85,12 @@ def summarize(findings: Findings) -> ExpectedMaximum:
     )
 
 
-def _samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...]:
-    """Ended trials that the sampler drew, without the default and enqueued trials.
+def _samples(
+    study: StoredStudy, trials: Sequence[TrialRun]
+) -> dict[str, tuple[tuple[float, ...], int]]:
+    """By strategy the values that the sampler drew, the best first, and the number of failed draws.
+
+    Without the default and enqueued trials.
 
     Raises:
         LeftOut: Draws are not independent, some were pruned, or there are too few.
@@ -125,14 +115,13 @@ def _samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ..
             draws[name] = (tuple(values), len(group) - len(values))
     if not draws:
         raise LeftOut(f"No strategy has {LEAST} random trials with a value among them.")
-    placed = places(study, trials, list(draws))
-    return tuple(Sample(place, *own) for place, own in zip(placed, draws.values(), strict=True))
+    return draws
 
 
 def caption(numbers: ExpectedMaximum) -> str:
     """What a curve and a band are, n, and how failed trials count."""
-    total = sum(curve.sample.n for curve in numbers.curves)
-    failed = sum(curve.sample.failed for curve in numbers.curves)
+    total = sum(len(curve.estimate) for curve in numbers.curves)
+    failed = sum(curve.failed for curve in numbers.curves)
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     text = (
         f"Expected {extreme} {naming.words(numbers.metric)} of k random trials, by strategy:"
@@ -147,13 +136,13 @@ def caption(numbers: ExpectedMaximum) -> str:
     return text
 
 
-def plot(numbers: ExpectedMaximum) -> Figure:
+def plot(numbers: ExpectedMaximum) -> style.Figure:
     """Curves with bands, in panels where strategies are many."""
     from matplotlib.ticker import MaxNLocator
 
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     up = f"expected {extreme} {naming.words(numbers.metric)}"
-    own_places = [curve.sample.place for curve in numbers.curves]
+    own_places = [curve.place for curve in numbers.curves]
     figure, shown = curves.plot(own_places, "random trials", up)
     for curve, (axes, look) in zip(numbers.curves, shown, strict=True):
         k = range(1, len(curve.estimate) + 1)
@@ -161,7 +150,7 @@ def plot(numbers: ExpectedMaximum) -> Figure:
         axes.fill_between(band, curve.low, curve.high, color=look.colour, alpha=0.15, lw=0)
         axes.plot(k, curve.estimate, color=look.colour, linestyle=look.line, linewidth=1.4)
     axes = figure.axes[0]
-    axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
+    axes.set_xlim(1, max(len(curve.estimate) for curve in numbers.curves))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     values = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
     scale.spread(axes, "y", values, numbers.direction)

@@ -7,26 +7,14 @@ minus the reference's, as in the tables of a paper.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
 from workbench.report import templates, wording
-from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import (
-    Point,
-    differences,
-    draw_seeds,
-    hover,
-    how_tested,
-    verdict_of,
-)
+from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure, sides
 from workbench.verdict import Comparison, Verdict, Word
 from workbench.verdict.estimates import Interval
 from workbench.verdict.wording.numbers import bare_p
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 class Row(NamedTuple):
@@ -38,7 +26,7 @@ class Row(NamedTuple):
 
     name: str
     comparison: Comparison
-    points: tuple[Point, ...]
+    points: tuple[sides.Point, ...]
     decided: bool
     p: float
 
@@ -63,7 +51,7 @@ class Forest(NamedTuple):
 
 def summarize(findings: Findings) -> Forest:
     """Differences from the leader or the baseline; raises ``LeftOut`` without a comparison."""
-    verdict = verdict_of(findings)
+    verdict = sides.verdict_of(findings)
     maximizes = verdict.direction == "maximize"
     sign = 1 if maximizes else -1
     means = {side.name: sign * side.mean.estimate for side in verdict.sides if side.mean}
@@ -77,7 +65,7 @@ def summarize(findings: Findings) -> Forest:
             is_row_minus_reference = (item.second == reference) == maximizes
             pair = item if is_row_minus_reference else item.flipped()
             rows.append(
-                Row(name, pair, differences(verdict, pair), *_decision(verdict, name, item))
+                Row(name, pair, sides.differences(verdict, pair), *_decision(verdict, name, item))
             )
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
@@ -108,10 +96,10 @@ def _p_is(verdict: Verdict) -> tuple[str, str]:
     if all(side.p_best is None for side in verdict.sides):
         return (
             "p (Holm)",
-            f"Holm-corrected p of at most {verdict.alpha:g} (p: {how_tested(verdict)})",
+            f"Holm-corrected p of at most {verdict.alpha:g} (p: {sides.how_tested(verdict)})",
         )
     if verdict.word == Word.WINNER:
-        return "p", f"{verdict.leader} is better (p: {how_tested(verdict, corrected=False)})"
+        return "p", f"{verdict.leader} is better (p: {sides.how_tested(verdict, corrected=False)})"
     sure = f"{100 * (1 - verdict.alpha):g} % confidence"
     return "p", (
         f"shown not to be the single best ({sure}; p: of the hypothesis that the row is the best,"
@@ -144,7 +132,7 @@ def caption(numbers: Forest) -> str:
     return text
 
 
-def plot(numbers: Forest) -> Figure:
+def plot(numbers: Forest) -> style.Figure:
     """A row for each comparison: mean and interval, seeds below them, numbers at the right."""
     figure = style.figure(height=0.62 + 0.33 * len(numbers.rows))
     axes = figure.subplots()
@@ -162,7 +150,7 @@ def plot(numbers: Forest) -> Figure:
     return figure
 
 
-def _draw_row(axes: Axes, numbers: Forest, row: Row, y: int) -> None:
+def _draw_row(axes: style.Axes, numbers: Forest, row: Row, y: int) -> None:
     shade, mean = style.colour(0), row.comparison.difference
     # The mean is above the seeds, so that neither hides the other.
     axes.plot([mean.low, mean.high], [y - 0.13] * 2, color=shade, linewidth=1.5, zorder=3)
@@ -178,12 +166,12 @@ def _draw_row(axes: Axes, numbers: Forest, row: Row, y: int) -> None:
     )
     saving.hover(
         square,
-        f"{row.name} − {numbers.reference}: {hover(mean)}, p {bare_p(row.p)}",
+        f"{row.name} − {numbers.reference}: {sides.hover(mean)}, p {bare_p(row.p)}",
     )
-    draw_seeds(axes, row.points, y + 0.2, 0.2, colour=style.QUIET, size=8, form="+.4g")
+    sides.draw_seeds(axes, row.points, y + 0.2, 0.2, colour=style.QUIET, size=8, form="+.4g")
 
 
-def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
+def _write_numbers(axes: style.Axes, rows: tuple[Row, ...], head: str) -> None:
     p_values = [bare_p(row.p) for row in rows]
     if venues.is_narrow():  # there is no room for means next to the rows
         style.column(axes, head, p_values)

@@ -19,9 +19,7 @@ from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted, measured
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
 
 _STEPS = (0.25, 0.5, 1.0, 2.0, 4.0)  # decades a bin
 _MOST_BINS = 9
@@ -132,7 +130,7 @@ def caption(numbers: HeatMap) -> str:
     return with_warning(text, numbers.at_bound)
 
 
-def plot(numbers: HeatMap) -> Figure:
+def plot(numbers: HeatMap) -> style.Figure:
     """Tiles with value and count, rows grouped by the first factor."""
     tops = [0.0]  # of the rows; a gap separates the levels of the first factor
     for before, after in zip(numbers.groups, numbers.groups[1:], strict=False):
@@ -159,7 +157,9 @@ def plot(numbers: HeatMap) -> Figure:
     return figure
 
 
-def _draw_cell(axes: Axes, column: int, top: float, share: float, texts: tuple[str, str]) -> None:
+def _draw_cell(
+    axes: style.Axes, column: int, top: float, share: float, texts: tuple[str, str]
+) -> None:
     """A tile with two lines of text; the higher ``share``, the darker."""
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle

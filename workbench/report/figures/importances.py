@@ -17,9 +17,6 @@ from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from workbench.report.importances import Importance, Importances
 
 _MOST_KNOBS = 15
@@ -111,7 +108,7 @@ def caption(numbers: Shown) -> str:
     return text
 
 
-def plot(numbers: Shown) -> Figure:
+def plot(numbers: Shown) -> style.Figure:
     """A row for each knob: a point and a bar for each evaluator."""
     figure = style.figure(height=0.85 + 0.3 * len(numbers.knobs))
     axes = figure.subplots()
@@ -125,7 +122,7 @@ def plot(numbers: Shown) -> Figure:
     return figure
 
 
-def _draw_row(axes: Axes, row: Importance, y: float, place: int) -> None:
+def _draw_row(axes: style.Axes, row: Importance, y: float, place: int) -> None:
     shade, shape = style.colour(place), style.marker(place)
     axes.plot([row.low, row.high], [y, y], linewidth=1.3, color=shade, clip_on=False, zorder=3)
     point = axes.scatter(

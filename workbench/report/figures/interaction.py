@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from workbench.verdict import Effect
 from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics import paired
 from workbench.verdict.wording.numbers import p_value
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Line(NamedTuple):
@@ -91,7 +88,7 @@ def caption(numbers: Interaction) -> str:
     )
 
 
-def plot(numbers: Interaction) -> Figure:
+def plot(numbers: Interaction) -> style.Figure:
     """A line for each level of the second factor over the levels of the first."""
     factor = naming.words(numbers.factors[1])
     entries = style.entries([f"{factor} {line.level}" for line in numbers.lines])

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from workbench.plotting import naming, saving, scale, style
-from workbench.report.figures import (
-    CONFIRMATION,
-    SEARCH,
-    Findings,
-    LeftOut,
-    ReportFigure,
-)
+from workbench.report.figures import CONFIRMATION, SEARCH, Findings, LeftOut, ReportFigure
 from workbench.report.trials import best_of_each
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MOST_PANELS = 12
 
@@ -123,7 +113,7 @@ def caption(numbers: LearningCurves) -> str:
     return text + (f" {numbers.more} more are not shown." if numbers.more else "")
 
 
-def plot(numbers: LearningCurves) -> Figure:
+def plot(numbers: LearningCurves) -> style.Figure:
     """A panel for each arm on shared axes."""
     count = len(numbers.panels)
     lines = 1 if count <= 4 else max(2, -(-count // 5))
@@ -142,7 +132,7 @@ def plot(numbers: LearningCurves) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: style.Axes, panel: Panel) -> None:
     for curve in panel.curves if len(panel.curves) > 1 else ():
         axes.plot(curve.epochs, curve.values, color=style.colour(0), linewidth=0.6, alpha=0.35)
     middle = panel.middle

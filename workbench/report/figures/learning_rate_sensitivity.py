@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from workbench.plotting import naming, scale, style
 from workbench.record import State
 from workbench.report.checks.bounds import of_best_trials
 from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, trial_points
 from workbench.report.figures.trial_points import Panel, TrialPoints
-from workbench.report.trials import is_adaptive, varying_factors
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from workbench.report.trials import varying_factors
 
 _MOST_PANELS = 6
 
 
-class Sensitivity(NamedTuple):
-    """Panels by the level of one factor, colours by another's.
-
-    Attributes:
-        panel_factor: None: there is one panel.
-        several_phases: Whether phases have different learning rates, of which the last is shown.
-    """
-
-    shown: TrialPoints
-    panel_factor: str | None
-    several_phases: bool
-
-
-def summarize(findings: Findings) -> Sensitivity:
+def summarize(findings: Findings) -> TrialPoints:
     """Points by panel and colour; raises ``LeftOut`` where learning rates or values are missing.
 
     Panels are freeze depths or, where these do not differ, levels of another factor.
@@ -50,42 +32,33 @@ def summarize(findings: Findings) -> Sensitivity:
         group = [t for t in trials if not panel_factor or t.label(panel_factor) == level]
         points = trial_points.points(group, factor, colours, lambda trial: trial.learning_rate)
         panels.append(Panel(level, (), True, points))
-    bounds = of_best_trials(study, trials)
-    shown = TrialPoints(
-        metric=study.objective.metric,
-        direction=study.objective.direction,
-        factor=factor,
-        colours=colours,
-        panels=tuple(panels),
-        at_bound=tuple(bound for bound in bounds if bound.knob.endswith("learning_rate")),
-        adaptive=is_adaptive(study),
-    )
+    bounds = [b for b in of_best_trials(study, trials) if b.knob.endswith("learning_rate")]
     several_phases = any(entry.knob.endswith(".learning_rate") for entry in study.tune)
-    return Sensitivity(shown, panel_factor, several_phases)
+    shown = trial_points.summarize(findings, panels, bounds)
+    return shown._replace(panel_factor=panel_factor, several_phases=several_phases)
 
 
-def caption(numbers: Sensitivity) -> str:
+def caption(numbers: TrialPoints) -> str:
     """What a point is, n, and a warning where a best trial is at a bound of its range."""
-    shown = numbers.shown
-    by = f", by {naming.words(shown.factor)}" if shown.factor else ""
+    by = f", by {naming.words(numbers.factor)}" if numbers.factor else ""
     panels = f" and {naming.words(numbers.panel_factor)}" if numbers.panel_factor else ""
     text = (
-        f"{naming.capital(naming.words(shown.metric))} against learning rate{by}{panels}. A point"
-        f" is one completed trial (n = {shown.count(State.COMPLETE)}); its other hyperparameters"
+        f"{naming.capital(naming.words(numbers.metric))} against learning rate{by}{panels}. A point"
+        f" is one completed trial (n = {numbers.count(State.COMPLETE)}); its other hyperparameters"
         " differ too."
     )
     if numbers.several_phases:
         text += " The learning rate is that of a trial's last phase."
-    return trial_points.full_caption(shown, text)
+    return trial_points.full_caption(numbers, text)
 
 
-def plot(numbers: Sensitivity) -> Figure:
+def plot(numbers: TrialPoints) -> style.Figure:
     """Small multiples on shared axes, with a strip below where trials have no value."""
-    columns = min(len(numbers.shown.panels), 3)
+    columns = min(len(numbers.panels), 3)
     row = 1.95 if columns > 1 else 2.5
-    figure, grid = trial_points.plot(numbers.shown, columns, row=row, sharex=True)
-    rates = [point.at for point in numbers.shown.points]
-    for axes, panel in zip(grid, numbers.shown.panels, strict=True):
+    figure, grid = trial_points.plot(numbers, columns, row=row, sharex=True)
+    rates = [point.at for point in numbers.points]
+    for axes, panel in zip(grid, numbers.panels, strict=True):
         # Before the ticks, which depend on the limits.
         axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
         scale.logarithmic(axes, "x")

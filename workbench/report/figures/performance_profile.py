@@ -5,15 +5,12 @@ Drawn by ``workbench verdict``, because a study has one data set.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import style
 from workbench.report.figures import ReportFigure
 from workbench.verdict.across.ranks import Ranks
 from workbench.verdict.statistics import several
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class PerformanceProfile(NamedTuple):
@@ -57,7 +54,7 @@ def caption(numbers: PerformanceProfile) -> str:
     )
 
 
-def plot(numbers: PerformanceProfile) -> Figure:
+def plot(numbers: PerformanceProfile) -> style.Figure:
     """Step curves, strategies named in the legend."""
     # Line styles repeat after four and colours after seven, so markers distinguish lines.
     entries = [

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, style
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, NotApplicable, ReportFigure
 from workbench.report.figures.sides import arms, confirmation_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _MOST_PANELS = 6
 _MOST_POINTS = 300  # of a panel; more cover each other
@@ -86,7 +83,7 @@ def caption(numbers: Predictions) -> str:
     return text
 
 
-def plot(numbers: Predictions) -> Figure:
+def plot(numbers: Predictions) -> style.Figure:
     """Small multiples on equal axes, with the line of exact predictions."""
     count = len(numbers.panels)
     columns = 2 if count in (2, 4) else min(count, 3)

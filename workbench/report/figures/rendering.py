@@ -61,13 +61,11 @@ def render(
 
 def _draw(name: str, numbers: Any, caption: str, folder: Path, venue: str) -> str:
     figure = load(name)
-    with venues.at(venues.PAGE):
-        shown = filed = figure.draw(numbers)
+    shown = filed = figure.draw(numbers)
     wanted, usual = venues.of(venue), venues.of(venues.PAGE)
     # Drawing takes most of the time of a report.
     if (wanted.text if figure.wide else wanted.column) != usual.text:
-        with venues.at(venue):
-            filed = figure.draw(numbers)
+        filed = figure.draw(numbers, venue)
     saving.save(filed, folder / name)
     text = (folder / f"{name}.svg").read_text("utf-8") if filed is shown else None
     return saving.inline_svg(shown, name, caption, text)

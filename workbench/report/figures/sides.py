@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import saving, style
 from workbench.report.figures import Findings, LeftOut, NotApplicable
@@ -14,9 +14,6 @@ from workbench.verdict import Comparison, Verdict
 from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import counted
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # More than the house style has, so that most studies have a different marker for every arm.
 _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
@@ -153,7 +150,7 @@ def differences(verdict: Verdict, pair: Comparison) -> tuple[Point, ...]:
 
 
 def draw_seeds(
-    axes: Axes,
+    axes: style.Axes,
     points: Sequence[Point],
     y: float,
     width: float,

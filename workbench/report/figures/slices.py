@@ -5,30 +5,17 @@ Other knobs vary within a panel too, so a panel does not show the effect of its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from workbench.plotting import naming, scale
+from workbench.plotting import naming, scale, style
 from workbench.record import State
 from workbench.report.checks.bounds import of_best_trials
 from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure, trial_points
 from workbench.report.figures.trial_points import Panel, TrialPoints
-from workbench.report.trials import is_adaptive
 from workbench.tracker.trial_run import TrialRun
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _MOST_PANELS = 9
 
 
-class Slices(NamedTuple):
-    """A panel for each knob in the order of the study file; ``more`` knobs have no room."""
-
-    shown: TrialPoints
-    more: tuple[str, ...]
-
-
-def summarize(findings: Findings) -> Slices:
+def summarize(findings: Findings) -> TrialPoints:
     """A slice for each tuned knob that varies; raises ``LeftOut`` where there is none to add."""
     study, trials = findings.study, findings.trials
     if all(trial.value is None for trial in trials):
@@ -41,16 +28,8 @@ def summarize(findings: Findings) -> Slices:
         raise NotApplicable("No tuned knob varies between the trials.")
     if [panel.name for panel in panels] == ["learning_rate"]:
         raise NotApplicable("Only the learning rate is tuned, which has a separate figure.")
-    shown = TrialPoints(
-        metric=study.objective.metric,
-        direction=study.objective.direction,
-        factor=factor,
-        colours=colours,
-        panels=tuple(panels[:_MOST_PANELS]),
-        at_bound=of_best_trials(study, trials),
-        adaptive=is_adaptive(study),
-    )
-    return Slices(shown, tuple(panel.name for panel in panels[_MOST_PANELS:]))
+    shown = trial_points.summarize(findings, panels[:_MOST_PANELS], of_best_trials(study, trials))
+    return shown._replace(more=tuple(panel.name for panel in panels[_MOST_PANELS:]))
 
 
 def _slice(findings: Findings, knob: str, factor: str | None, colours: tuple[str, ...]) -> Panel:
@@ -73,26 +52,25 @@ def _slice(findings: Findings, knob: str, factor: str | None, colours: tuple[str
     return Panel(knob, tuple(choices), log, points)
 
 
-def caption(numbers: Slices) -> str:
+def caption(numbers: TrialPoints) -> str:
     """What a point is, n, and a warning where a best trial is at a bound of its range."""
-    shown = numbers.shown
-    by = f", by {naming.words(shown.factor)}" if shown.factor else ""
+    by = f", by {naming.words(numbers.factor)}" if numbers.factor else ""
     text = (
-        f"{naming.capital(naming.words(shown.metric))} against each tuned knob{by}. A point is one"
-        f" completed trial (n = {shown.count(State.COMPLETE)}). The other knobs vary within a"
+        f"{naming.capital(naming.words(numbers.metric))} against each tuned knob{by}. A point is"
+        f" one completed trial (n = {numbers.count(State.COMPLETE)}). The other knobs vary within a"
         " panel too, so it shows where good trials are, not the effect of its knob."
     )
     if numbers.more:
         text += f" Not shown: {', '.join(map(naming.words, numbers.more))}."
-    return trial_points.full_caption(shown, text)
+    return trial_points.full_caption(numbers, text)
 
 
-def plot(numbers: Slices) -> Figure:
+def plot(numbers: TrialPoints) -> style.Figure:
     """Small multiples on one axis of values, with a strip below where trials have no value."""
-    panels = numbers.shown.panels
+    panels = numbers.panels
     # Four panels fill two rows of two; three columns would leave a gap.
     columns = 2 if len(panels) in (2, 4) else min(len(panels), 3)
-    figure, grid = trial_points.plot(numbers.shown, columns, row=1.75, sharex=False)
+    figure, grid = trial_points.plot(numbers, columns, row=1.75, sharex=False)
     for axes, panel in zip(grid, panels, strict=True):
         if panel.log:
             places = [point.at for point in panel.points]

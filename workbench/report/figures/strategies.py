@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding, is_adaptive, may_show_medians
 from workbench.verdict.wording.numbers import counted
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Row(NamedTuple):
@@ -94,7 +91,7 @@ def caption(numbers: Strategies) -> str:
     return text
 
 
-def plot(numbers: Strategies) -> Figure:
+def plot(numbers: Strategies) -> style.Figure:
     """A horizontal strip of points for each strategy, the first at the top."""
     figure = style.figure(height=0.62 + 0.27 * len(numbers.rows))
     axes = figure.subplots()

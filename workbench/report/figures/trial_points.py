@@ -7,18 +7,15 @@ in a grey strip at the bottom show their settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.record import State
 from workbench.report.checks.bounds import Bound, with_warning
-from workbench.report.trials import varying_factors
+from workbench.report.figures import Findings
+from workbench.report.trials import is_adaptive, varying_factors
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Marker of a trial without a value, and its height in the strip as a share of the axes.
 _MARKS = {State.PRUNED: ("|", 0.09), State.FAILED: ("x", 0.03)}
@@ -50,6 +47,9 @@ class TrialPoints(NamedTuple):
         factor: Shown by colour; None: no factor differs.
         colours: The levels of that factor.
         at_bound: Settings of best trials that are at a bound of their range.
+        panel_factor: Whose levels the panels are; None: they are knobs, or there is one panel.
+        several_phases: Whether phases have different learning rates, of which the last is shown.
+        more: Knobs that have no room.
     """
 
     metric: str
@@ -59,6 +59,9 @@ class TrialPoints(NamedTuple):
     panels: tuple[Panel, ...]
     at_bound: tuple[Bound, ...]
     adaptive: bool
+    panel_factor: str | None = None
+    several_phases: bool = False
+    more: tuple[str, ...] = ()
 
     @property
     def points(self) -> list[Point]:
@@ -100,6 +103,23 @@ def points(
     return tuple(shown_points)
 
 
+def summarize(
+    findings: Findings, panels: Sequence[Panel], at_bound: Sequence[Bound]
+) -> TrialPoints:
+    """The panels with what is the same in both figures."""
+    study, trials = findings.study, findings.trials
+    factor, colours = colour_factor(study, trials)
+    return TrialPoints(
+        metric=study.objective.metric,
+        direction=study.objective.direction,
+        factor=factor,
+        colours=colours,
+        panels=tuple(panels),
+        at_bound=tuple(at_bound),
+        adaptive=is_adaptive(study),
+    )
+
+
 def full_caption(numbers: TrialPoints, text: str) -> str:
     """A caption with what applies to both figures, and a warning about bounds."""
     pruned, failed = numbers.count(State.PRUNED), numbers.count(State.FAILED)
@@ -112,7 +132,7 @@ def full_caption(numbers: TrialPoints, text: str) -> str:
 
 def plot(
     numbers: TrialPoints, columns: int, *, row: float, sharex: bool
-) -> tuple[Figure, list[Axes]]:
+) -> tuple[style.Figure, list[style.Axes]]:
     """Small multiples with a legend, on one axis of values.
 
     Args:
@@ -142,7 +162,7 @@ def plot(
     return figure, grid
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: style.Axes, panel: Panel) -> None:
     if panel.choices:
         axes.set_xticks(range(len(panel.choices)), naming.distinct(panel.choices, 12))
         axes.set_xlim(-0.5, len(panel.choices) - 0.5)
@@ -166,7 +186,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
             )
 
 
-def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point]) -> None:
+def _draw_values(axes: style.Axes, panel: Panel, points: Sequence[Point]) -> None:
     if not points:
         return
     drawn = axes.scatter(
