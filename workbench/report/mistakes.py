@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 from workbench.plotting import mistakes
 from workbench.report.results import ConfirmationResult
@@ -71,16 +73,30 @@ def summarize(
     """
     chosen = best_of_each(study, trials)
     top = best(study, trials)
-    rows: list[StrategyMistakes] = []
+    found: list[StrategyMistakes] = []
     for name, seed, run_id in _runs(chosen, confirmation, artifacts):
-        of_search = chosen.get(name)
-        shown = artifacts[run_id]
-        trial = of_search.name if of_search and seed is None else f"confirmation/{name}/000"
-        first = not rows if confirmation and confirmation.finished else of_search is top
-        rows.append(
-            _of_run(shown, strategy=name, run_id=run_id, trial=trial, seed=seed, first=first)
+        shown, of_search = artifacts[run_id], chosen.get(name)
+        rows = [_numbers(row) for row in shown.scores]
+        if len(rows) > _MOST_SCORES:
+            # The measure before the number of samples: F1, or R2.
+            key = list(rows[0])[-2]
+            rows = sorted(rows, key=itemgetter(key))[:_MOST_SCORES]
+        measure = mistakes.size_of(shown.mistakes[0]) if shown.mistakes else ""
+        found.append(
+            StrategyMistakes(
+                strategy=name,
+                run_id=run_id,
+                trial=of_search.name if of_search and seed is None else f"confirmation/{name}/000",
+                seed=seed,
+                first=not found if confirmation and confirmation.finished else of_search is top,
+                measure=measure,
+                scores=tuple(rows),
+                classes=len(shown.scores),
+                mistakes=tuple(_mistake(row, measure) for row in shown.mistakes),
+                pictures=tuple(shown.pictures),
+            )
         )
-    return tuple(rows)
+    return tuple(found)
 
 
 def _runs(
@@ -99,35 +115,13 @@ def _runs(
             yield name, *useful[0]
 
 
-def _of_run(
-    shown: TrialArtifacts, *, strategy: str, run_id: str, trial: str, seed: str | None, first: bool
-) -> StrategyMistakes:
-    rows = [_numbers(row) for row in shown.scores]
-    if len(rows) > _MOST_SCORES:
-        # The measure before the number of samples: F1, or R2.
-        key = list(rows[0])[-2]
-        rows = sorted(rows, key=lambda row: float(row[key]))[:_MOST_SCORES]
-    measure = mistakes.size_of(shown.mistakes[0]) if shown.mistakes else ""
-    return StrategyMistakes(
-        strategy=strategy,
-        run_id=run_id,
-        trial=trial,
-        seed=seed,
-        first=first,
-        measure=measure,
-        scores=tuple(rows),
-        classes=len(shown.scores),
-        mistakes=tuple(
-            Mistake(
-                sample=str(row.get("name") or row.get("sample", "")),
-                text=row.get("text"),
-                true=mistakes.words(row["true"]),
-                predicted=mistakes.words(row["predicted"]),
-                size=float(row.get(measure, "nan")),
-            )
-            for row in shown.mistakes
-        ),
-        pictures=tuple(shown.pictures),
+def _mistake(row: Mapping[str, Any], measure: str) -> Mistake:
+    return Mistake(
+        sample=str(row.get("name") or row.get("sample", "")),
+        text=row.get("text"),
+        true=mistakes.words(row["true"]),
+        predicted=mistakes.words(row["predicted"]),
+        size=float(row.get(measure, "nan")),
     )
 
 

@@ -7,7 +7,8 @@ of ``report`` of a file with ``across``. Matplotlib is imported only while figur
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from workbench.report.figures import (
     Findings,
     LeftOut,
     critical_difference,
+    forest,
     load,
     performance_profile,
     rendering,
 )
-from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
+from workbench.report.paper import files, macros, typeset, verdict_tables
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Side, Unit, Verdict
 from workbench.verdict.external import ResultsVerdict
@@ -130,7 +132,7 @@ def _texts(
 
 def _datasets(summary: Judged, outcome: ResultsVerdict, venue: str) -> str:
     """Mean and SD of each strategy on each data set; nothing is emphasised."""
-    study, verdicts = summary.study, outcome.datasets
+    verdicts = outcome.datasets
     names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))
     rows: list[list[str] | None] = []
     for dataset, verdict in verdicts.items():
@@ -144,17 +146,10 @@ def _datasets(summary: Judged, outcome: ResultsVerdict, venue: str) -> str:
     columns = {"data set": "p", **heads, "verdict": "p"}
     units = " or ".join(dict.fromkeys(f"{verdict.unit}s" for verdict in verdicts.values()))
     caption = (
-        rf"{typeset.text(study)}: {typeset.text(summary.metric)} on each data set, mean $\pm$"
-        f" standard deviation over {units}, and the verdict on that data set alone."
+        rf"{typeset.text(summary.study)}: {typeset.text(summary.metric)} on each data set, mean"
+        rf" $\pm$ standard deviation over {units}, and the verdict on that data set alone."
     )
-    return booktabs.table(
-        label=f"tab:{typeset.label(study, 'datasets')}",
-        caption=caption,
-        columns=columns,
-        rows=rows,
-        venue=venue,
-        about=f"data sets of {study}",
-    )
+    return verdict_tables.labelled_table(summary, venue, "datasets", caption, columns, rows)
 
 
 def _cell(side: Side | None) -> str:
@@ -175,31 +170,24 @@ def _figures(outcome: ResultsVerdict, folder: Path) -> tuple[list[FigureEntry], 
     return drawn, pictures
 
 
-def _numbers(outcome: ResultsVerdict) -> list[tuple[str, Any]]:
+def _numbers(outcome: ResultsVerdict) -> Iterator[tuple[str, Any]]:
     """The figures that can be drawn, each with its numbers."""
+    verdict, across = outcome.verdict, outcome.across
     if len(outcome.datasets) == 1:
         # The forest plot needs the verdict only; there are no trials and no study.
+        source = "The value of a search replicate is the mean over its seeds."
+        if verdict.unit == Unit.SEED:
+            source = "What a seed changes is not recorded."
         findings = Findings(
-            study=StoredStudy(),
-            trials=(),
-            verdict=outcome.verdict,
-            seeds=f"{outcome.verdict.unit}s",
-            source="What a seed changes is not recorded."
-            if outcome.verdict.unit == Unit.SEED
-            else "The value of a search replicate is the mean over its seeds.",
+            study=StoredStudy(), trials=(), verdict=verdict, seeds=f"{verdict.unit}s", source=source
         )
-        try:
-            return [("forest", load("forest").summarize(findings))]
-        except LeftOut:
-            return []
-    if outcome.across is None:
-        return []
-    figures: list[tuple[str, Any]] = []
-    # A profile counts data sets above a threshold, which means nothing where lower is better.
-    if outcome.verdict.direction == "maximize":
-        figures.append(("performance_profile", performance_profile.summarize(outcome.across)))
-    ranked = critical_difference.summarize(outcome.across, outcome.verdict.alpha)
-    return [*figures, ("critical_difference", ranked)]
+        with suppress(LeftOut):
+            yield "forest", forest.summarize(findings)
+    elif across is not None:
+        # A profile counts data sets above a threshold, which means nothing where lower is better.
+        if verdict.direction == "maximize":
+            yield "performance_profile", performance_profile.summarize(across)
+        yield "critical_difference", critical_difference.summarize(across, verdict.alpha)
 
 
 def _data(outcome: ResultsVerdict) -> dict[str, tidy.Rows]:

@@ -81,35 +81,31 @@ def summarize(
     study: StoredStudy, trials: Sequence[TrialRun], *, medians: bool
 ) -> tuple[StrategyResult, ...]:
     """A row for each strategy, also for those without a trial."""
-    groups = by_strategy(study, trials)
-    return tuple(_row(study, name, group, medians=medians) for name, group in groups.items())
-
-
-def _row(
-    study: StoredStudy, name: str, group: Sequence[TrialRun], *, medians: bool
-) -> StrategyResult:
     described = {strategy.name: strategy.levels for strategy in study.strategies}
-    valued = ranked(study, group)
-    # A quarter of few trials would be one or two, which show no range.
-    top = valued[: max(3, math.ceil(len(valued) / 4))]
-    rates = [trial.learning_rate for trial in top if trial.learning_rate is not None]
-    counts = Counter(trial.state for trial in group)
-    return StrategyResult(
-        name=name,
-        levels=described.get(name) or (group[0].levels if group else {}),
-        in_study=name in described,
-        started=len(group),
-        **{str(state): counts[state] for state in State},
-        diverged=sum(trial.diverged for trial in group),
-        best=describe(valued[0]) if valued else None,
-        median=median(t.value for t in valued if t.value is not None)
-        if medians and valued
-        else None,
-        learning_rates=LearningRates(low=min(rates), high=max(rates), of=len(rates))
-        if rates
-        else None,
-        seconds=math.fsum(trial.seconds or 0.0 for trial in group),
-    )
+    rows = []
+    for name, group in by_strategy(study, trials).items():
+        valued = ranked(study, group)
+        values = [trial.value for trial in valued if trial.value is not None]
+        # A quarter of few trials would be one or two, which show no range.
+        top = valued[: max(3, math.ceil(len(valued) / 4))]
+        rates = [trial.learning_rate for trial in top if trial.learning_rate is not None]
+        span = LearningRates(low=min(rates), high=max(rates), of=len(rates)) if rates else None
+        counts = Counter(trial.state for trial in group)
+        rows.append(
+            StrategyResult(
+                name=name,
+                levels=described.get(name) or (group[0].levels if group else {}),
+                in_study=name in described,
+                started=len(group),
+                **{str(state): counts[state] for state in State},
+                diverged=sum(trial.diverged for trial in group),
+                best=describe(valued[0]) if valued else None,
+                median=median(values) if medians and values else None,
+                learning_rates=span,
+                seconds=math.fsum(trial.seconds or 0.0 for trial in group),
+            )
+        )
+    return tuple(rows)
 
 
 def describe(trial: TrialRun) -> TrialResult:

@@ -6,21 +6,23 @@ A command's name consists of the study, the strategy and the quantity, in letter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import product
 from string import ascii_uppercase
+from typing import Any
 
 from workbench.report import wording
 from workbench.report.content import Judged
 from workbench.report.paper import typeset, verdict_tables
-from workbench.report.paper.typeset import number, p_value, share
+from workbench.report.paper.typeset import given, number, p_value, share, text
 from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.wording.numbers import ahead_on, ceiling
 
-# The parts of a command's name, in letters; its value in LaTeX; its description.
-_Line = tuple[tuple[str, ...], str, str]
+# The parts of a command's name, in letters; its value in LaTeX (None: no command); its description.
+_Line = tuple[tuple[str, ...], str | None, str]
 
 # Appended to names that are equal. TeX's own commands are lower case.
 _SUFFIXES: tuple[str, ...] = (
@@ -46,6 +48,8 @@ def macros(summary: Judged, taken: set[str] | None = None) -> str:
         "% Every command may be used in text and in mathematics.\n",
     ]
     for parts, value, description in _lines(summary):
+        if value is None:
+            continue
         command = unique(start + "".join(parts), taken)
         note = typeset.comment(description).removeprefix("% ").strip()
         # \newcommand would fail at the second \input, \renewcommand alone at the first.
@@ -80,18 +84,18 @@ def _letters(summary: Judged) -> dict[str, str]:
 
 def _lines(summary: Judged) -> Iterator[_Line]:
     verdict, confirmation = summary.verdict, summary.confirmation
-    yield ("Verdict",), typeset.text(verdict.heading), "the verdict"
-    yield ("Level",), typeset.text(verdict.level), "the scope of the verdict"
+    yield ("Verdict",), text(verdict.heading), "the verdict"
+    yield ("Level",), text(verdict.level), "the scope of the verdict"
     if summary.first:
         first, before = summary.first, "before strategies were added"
-        yield ("FirstVerdict",), typeset.text(first.heading), f"the verdict {before}"
+        yield ("FirstVerdict",), text(first.heading), f"the verdict {before}"
         yield ("FirstClaim",), typeset.prose(first.claim), f"what could be claimed {before}"
     letters = _letters(summary)
     yield from _search(summary, letters)
     if not summary.shows_tests:
         return
     yield ("Claim",), typeset.prose(verdict.claim), "what may be claimed"
-    yield ("Metric",), typeset.text(summary.metric), "what was measured"
+    yield ("Metric",), text(summary.metric), "what was measured"
     yield from _headline(verdict)
     arms = confirmation.arms if confirmation else ()
     # One scale for all, so that numbers quoted next to each other have equal decimals.
@@ -116,31 +120,27 @@ def _lines(summary: Judged) -> Iterator[_Line]:
 
 
 def _headline(verdict: Verdict) -> Iterator[_Line]:
-    margin = verdict.smallest_effect
-    like = verdict_tables.scale_of(verdict)
+    measured = partial(number, like=verdict_tables.scale_of(verdict))
+    left = len(verdict.candidates) if verdict.contrast != BASELINE else 0
+    plan = max(verdict.plan, key=lambda plan: plan.estimate, default=None)
     yield ("Seeds",), str(len(verdict.seeds)), f"{verdict.unit}s of each strategy"
     yield ("Pairs",), str(verdict.pairs), "comparisons that Holm corrects for"
-    yield ("Alpha",), typeset.given(verdict.alpha), "level of the tests"
-    if verdict.p_floor is not None:
-        yield ("PFloor",), p_value(verdict.p_floor), "smallest possible p"
-    if margin is not None:
-        yield ("SmallestEffect",), typeset.given(margin), "smallest difference that matters"
-    if verdict.leader is not None:
-        yield ("Leader",), typeset.text(verdict.leader), "the strategy with the best mean"
-    if verdict.closest is not None:
-        yield ("Closest",), typeset.text(verdict.closest), "its closest rival"
-    if verdict.gap is not None:
-        yield ("Gap",), number(verdict.gap, like), "mean difference of these two"
-    if verdict.p_win is not None:
-        yield ("PWin",), p_value(verdict.p_win), "largest p of the leader against a rival"
-    if verdict.candidates and verdict.contrast != BASELINE:
-        number_left = str(len(verdict.candidates))
-        yield ("Candidates",), number_left, "configurations that may be the best"
-    plan = max(verdict.plan, key=lambda plan: plan.estimate, default=None)
+    yield ("Alpha",), given(verdict.alpha), "level of the tests"
+    yield ("PFloor",), _known(p_value, verdict.p_floor), "smallest possible p"
+    effect = _known(given, verdict.smallest_effect)
+    yield ("SmallestEffect",), effect, "smallest difference that matters"
+    yield ("Leader",), _known(text, verdict.leader), "the strategy with the best mean"
+    yield ("Closest",), _known(text, verdict.closest), "its closest rival"
+    yield ("Gap",), _known(measured, verdict.gap), "mean difference of these two"
+    yield ("PWin",), _known(p_value, verdict.p_win), "largest p of the leader against a rival"
+    yield ("Candidates",), _known(str, left or None), "configurations that may be the best"
     if plan:
         yield ("SeedsNeededLow",), str(plan.low), "seeds for 80 % power of the test, low end"
-        if plan.high is not None:
-            yield ("SeedsNeededHigh",), str(plan.high), "seeds for 80 % power, high end"
+        yield ("SeedsNeededHigh",), _known(str, plan.high), "seeds for 80 % power, high end"
+
+
+def _known(written: Callable[[Any], str], value: object) -> str | None:
+    return None if value is None else written(value)
 
 
 def _search(summary: Judged, letters: Mapping[str, str]) -> Iterator[_Line]:
@@ -166,23 +166,21 @@ def _row(start: str, row: Row, like: float | None) -> Iterator[_Line]:
         ("High", row.high, "high end of the 95 % t interval of the mean"),
         ("Behind", ceiling(row.behind, like), "at most so far behind the best"),
     ):
-        if value is not None:
-            yield (start, name), number(value, like), f"{who}: {what}"
-    if row.p_best is not None:
-        yield (start, "PBest"), p_value(row.p_best), f"{who}: p of the test that decides about it"
+        yield (start, name), _known(partial(number, like=like), value), f"{who}: {what}"
+    p_best = _known(p_value, row.p_best)
+    yield (start, "PBest"), p_best, f"{who}: p of the test that decides about it"
     yield (start, "N"), str(row.n), f"{who}: seeds"
     yield (start, "Failed"), str(row.failed), f"{who}: runs counted with the worst value"
 
 
 def _cost(start: str, arm: ArmResult, like: float | None) -> Iterator[_Line]:
     who = arm.name
-    if arm.validation_mean is not None:
-        description = f"{who}: mean on validation data"
-        yield (start, "ValidationMean"), number(arm.validation_mean, like), description
-    if arm.seconds_mean is not None:
-        yield (start, "Seconds"), f"{arm.seconds_mean:.1f}", f"{who}: mean seconds of a run"
-    if arm.trainable is not None:
-        yield (start, "Trainable"), f"{arm.trainable:.0f}", f"{who}: trainable parameters"
+    validation = _known(partial(number, like=like), arm.validation_mean)
+    yield (start, "ValidationMean"), validation, f"{who}: mean on validation data"
+    seconds = _known("{:.1f}".format, arm.seconds_mean)
+    yield (start, "Seconds"), seconds, f"{who}: mean seconds of a run"
+    trainable = _known("{:.0f}".format, arm.trainable)
+    yield (start, "Trainable"), trainable, f"{who}: trainable parameters"
 
 
 def _pair(
@@ -203,11 +201,8 @@ def _pair(
         ("Poi", share(chance.estimate), "P(improvement)"),
         ("PoiLow", share(chance.low), "low end of its interval"),
         ("PoiHigh", share(chance.high), "high end of it"),
+        ("Dz", _known(share, pair.dz), "paired Hedges d_z"),
+        ("PEquivalence", _known(p_value, pair.p_equivalence), "equivalence (TOST), Holm-corrected"),
     ]
-    if pair.dz is not None:
-        numbers.append(("Dz", share(pair.dz), "paired Hedges d_z"))
-    if pair.p_equivalence is not None:
-        equivalence = p_value(pair.p_equivalence)
-        numbers.append(("PEquivalence", equivalence, "equivalence (TOST), Holm-corrected"))
     for name, value, what in numbers:
         yield (*start, name), value, f"{who}: {what}"
