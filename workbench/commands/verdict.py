@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from workbench.tracker import location, store
 from workbench.tracker.external_runs import read_experiment
-from workbench.verdict import external
+from workbench.verdict import Design, external
 from workbench.verdict.external import ResultsVerdict
-from workbench.verdict.question import Question
 from workbench.verdict.results import Unreadable, read_csv, read_frame
 
 if TYPE_CHECKING:
@@ -70,13 +69,14 @@ def judge(
     else:
         assert results is not None
         rows = read_frame(results, metric)
-    question = Question(
+    # The usual design: a table of results comes with none.
+    design = Design(
         metric=rows.metric,
         direction=direction,
         smallest_effect=smallest_effect,
-        baseline=baseline,
+        contrast="all" if baseline is None else "baseline",
     )
-    result = external.judge(rows, question)
+    result = external.judge(rows, design, baseline)
     page = None
     if out is not None:
         # Only now: it loads matplotlib, and most calls want no page.

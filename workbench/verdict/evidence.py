@@ -140,8 +140,8 @@ class Doubt:
         rival: Among a verdict's reasons: whom it compares the leader with.
     """
 
-    rule: int | None
-    word: str | None
+    rule: int | None = None
+    word: str | None = None
     text: str
     found: str = ""
     rival: str = ""

@@ -16,7 +16,6 @@ from workbench.verdict.across import combining, deciding, ranks
 from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.across.ranks import PairCounts, Ranks
 from workbench.verdict.guards import data_sets
-from workbench.verdict.question import Question
 from workbench.verdict.results import Results, Unreadable
 
 
@@ -66,19 +65,20 @@ class ResultsVerdict:
         return as_json(content)
 
 
-def judge(results: Results, asked: Question) -> ResultsVerdict:
+def judge(results: Results, design: Design, baseline: str | None) -> ResultsVerdict:
     """Compare the strategies on each data set and over all of them.
 
     Raises:
         Unreadable: The results cannot be compared as asked; the message says why.
     """
-    names = question.check(results.rows, asked)
+    names = question.check(results.rows, design, baseline)
     verdicts = {}
     for dataset in dict.fromkeys(row.dataset for row in results.rows):
         rows = [row for row in results.rows if row.dataset == dataset]
         present = {row.strategy for row in rows}
-        verdicts[dataset] = question.judge(rows, [n for n in names if n in present], asked)
-    return _over_all(results, names, verdicts, asked.design)
+        shown = [name for name in names if name in present]
+        verdicts[dataset] = question.judge(rows, shown, design, baseline)
+    return _over_all(results, names, verdicts, design)
 
 
 def combine(studies: Sequence[ConfirmedStudy], source: str) -> ResultsVerdict:

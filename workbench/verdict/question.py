@@ -6,7 +6,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from workbench.messages import did_you_mean
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide, seed_names
@@ -38,34 +37,13 @@ _UNKNOWN = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """How results are to be compared.
-
-    Attributes:
-        direction: ``maximize`` or ``minimize``.
-        smallest_effect: Smallest difference that matters, in units of the metric.
-        baseline: Strategy that the others are compared with; None compares all pairs.
-    """
-
-    metric: str
-    direction: str
-    smallest_effect: float | None
-    baseline: str | None
-
-    @property
-    def design(self) -> Design:
-        """The usual one: a table of results comes with none."""
-        return Design(
-            metric=self.metric,
-            direction=self.direction,
-            smallest_effect=self.smallest_effect,
-            contrast="all" if self.baseline is None else "baseline",
-        )
-
-
-def check(rows: Sequence[ResultRow], question: Question) -> tuple[str, ...]:
+def check(rows: Sequence[ResultRow], design: Design, baseline: str | None) -> tuple[str, ...]:
     """Names of the strategies in order of appearance.
+
+    Args:
+        rows: Of all data sets.
+        design: Metric, direction and smallest effect are used.
+        baseline: Strategy that the others are compared with; None compares all pairs.
 
     Raises:
         Unreadable: Fewer than two, a data set without the baseline, an effect that is none, or a
@@ -74,55 +52,55 @@ def check(rows: Sequence[ResultRow], question: Question) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(row.strategy for row in rows))
     if len(names) < 2:
         raise Unreadable(f"There is one strategy, {names[0]!r}; a comparison needs two.")
-    if question.baseline is not None and question.baseline not in names:
-        hint = did_you_mean(question.baseline, names) or f"; there are {listed(names, 20)}."
-        raise Unreadable(f"The baseline {question.baseline!r} is not a strategy here{hint}")
+    if baseline is not None and baseline not in names:
+        hint = did_you_mean(baseline, names) or f"; there are {listed(names, 20)}."
+        raise Unreadable(f"The baseline {baseline!r} is not a strategy here{hint}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
         # Without the baseline a data set would have no pair to compare.
         here = {row.strategy for row in rows if row.dataset == dataset}
-        if question.baseline is not None and question.baseline not in here:
+        if baseline is not None and baseline not in here:
             raise Unreadable(
-                f"The data set {dataset} has no run of the baseline {question.baseline!r}, only of"
+                f"The data set {dataset} has no run of the baseline {baseline!r}, only of"
                 f" {', '.join(sorted(here))}. Add its runs, or remove the data set."
             )
-    effect = question.smallest_effect
+    effect = design.smallest_effect
     if effect is not None and not (math.isfinite(effect) and effect > 0):
         raise Unreadable(
             f"The smallest effect is {effect:g}, expected a finite number above 0 in"
-            f" units of {question.metric}; leave it out if it is not known."
+            f" units of {design.metric}; leave it out if it is not known."
         )
-    if problems := [*_metric(rows, question), *_seeds(rows)]:
+    if problems := [*_metric(rows, design), *_seeds(rows)]:
         raise Unreadable("\n".join(problems))
     return names
 
 
-def _metric(rows: Sequence[ResultRow], question: Question) -> Iterator[str]:
+def _metric(rows: Sequence[ResultRow], design: Design) -> Iterator[str]:
     """Contradictions between the name of the metric and its direction or values."""
-    if (error := _ERROR.search(question.metric)) and question.direction == "maximize":
+    if (error := _ERROR.search(design.metric)) and design.direction == "maximize":
         yield (
-            f"Lower values of {question.metric} are better, by its name: add --minimize. If higher"
+            f"Lower values of {design.metric} are better, by its name: add --minimize. If higher"
             " ones are better, give the metric another name."
         )
     values = [(row.value, row.where) for row in rows if row.value is not None]
     for value, where in values:
         # Beyond this, squares are no numbers any more.
         if 1e150 < abs(value) < math.inf:
-            yield f"{where}: {question.metric} is {value:g}, expected a number within 1e150."
+            yield f"{where}: {design.metric} is {value:g}, expected a number within 1e150."
     # The name of an error does not say whether it is a share.
-    if error or not _SHARE.search(question.metric) or not values:
+    if error or not _SHARE.search(design.metric) or not values:
         return
     least, most = min(values), max(values)
     beyond = most[0] > 100 or 1 < most[0] <= _PERCENT
     if least[0] < 0 or beyond:
         value, where = most if beyond else least
         yield (
-            f"{where}: {question.metric} is {value:g}, expected values from 0 to 1, or from 0 to"
+            f"{where}: {design.metric} is {value:g}, expected values from 0 to 1, or from 0 to"
             " 100 in percent. Correct the values, or give the metric another name."
         )
-    effect = question.smallest_effect
+    effect = design.smallest_effect
     if effect is not None and effect >= 1 >= most[0]:
         yield (
-            f"The smallest effect is {effect:g}, but the values of {question.metric} are shares"
+            f"The smallest effect is {effect:g}, but the values of {design.metric} are shares"
             f" from 0 to 1: give it in the same units, for example {effect / 100:g} for"
             f" {effect:g} %."
         )
@@ -163,7 +141,9 @@ def _alike(rows: Sequence[ResultRow]) -> list[list[str]]:
     return list(groups.values())
 
 
-def judge(rows: Sequence[ResultRow], names: Sequence[str], question: Question) -> Verdict:
+def judge(
+    rows: Sequence[ResultRow], names: Sequence[str], design: Design, baseline: str | None
+) -> Verdict:
     """The verdict on one data set; its level is never above *this configuration*."""
     arms = []
     for name in names:
@@ -172,14 +152,12 @@ def judge(rows: Sequence[ResultRow], names: Sequence[str], question: Question) -
             for row in rows
             if row.strategy == name
         )
-        arms.append(Arm(name=name, runs=runs, baseline=name == question.baseline))
-    doubts = [Doubt(rule=rule, word=None, text=text) for rule, text in _UNKNOWN.items()]
+        arms.append(Arm(name=name, runs=runs, baseline=name == baseline))
+    doubts = [Doubt(rule=rule, text=text) for rule, text in _UNKNOWN.items()]
     copied = [listed(seeds) for seeds in _alike(rows) if len(seeds) > 1]
     if copied:
         text = f"The seeds {'; '.join(copied)} have the same value in every strategy. Copied runs?"
-        doubts.append(Doubt(rule=9, word=None, text=text))
+        doubts.append(Doubt(rule=9, text=text))
     return decide(
-        Evidence(
-            stage=Stage.EXTERNAL, design=question.design, arms=tuple(arms), doubts=tuple(doubts)
-        )
+        Evidence(stage=Stage.EXTERNAL, design=design, arms=tuple(arms), doubts=tuple(doubts))
     )
