@@ -106,7 +106,7 @@ def _unfinished(added: Material) -> Doubt:
         f"{names} ({added.study.name}) are not tested yet. Until the last run has ended, no test"
         " value of them is shown, and the verdict is the one without them."
     )
-    return Doubt(rule=None, word=None, text=text)
+    return Doubt(text=text)
 
 
 def _other_protocol(material: Material, added: Material, first: Confirmation) -> Iterator[Doubt]:
@@ -115,4 +115,4 @@ def _other_protocol(material: Material, added: Material, first: Confirmation) ->
     expected = study.protocol_logged or study.protocol_sha256
     if own.get("amends") != expected or tuple(own["seeds"]) != first.protocol.seeds:
         text = f"{added.study.name} was planned for another protocol.json, or for other seeds."
-        yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
+        yield Doubt(word=Word.EXPLORATORY, text=text)

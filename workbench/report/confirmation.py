@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from operator import itemgetter
 
 from workbench.record import State
 from workbench.report import wording
@@ -89,20 +87,26 @@ def _arms(
         arms.append(_arm(confirmation, arm, sides.get(arm.name), seconds))
     if not sides:
         return arms
-    arms = _compared(arms, protocol.maximizes, verdict)
+    sign = 1 if protocol.maximizes else -1
+    means = {arm.name: sign * arm.mean for arm in arms if arm.mean is not None}
+    if means:
+        # A verdict on a factor has a level as its leader.
+        top = verdict.leader if verdict.leader in means else max(means, key=means.__getitem__)
+        best = top if verdict.word in wording.COMPARED else None
+        arms = [wording.marked(arm, verdict, best) for arm in arms]
     if verdict.word is Word.NOT_COMPARABLE:
         return arms
-    sign = -1 if protocol.maximizes else 1
     # Ordered by mean whatever the verdict is: an order of means claims nothing.
-    return sorted(arms, key=lambda arm: math.inf if arm.mean is None else sign * arm.mean)
+    return sorted(arms, key=lambda arm: -means.get(arm.name, -math.inf))
 
 
 def _arm(
     confirmation: Confirmation, arm: Arm, side: Side | None, search_seconds: float | None
 ) -> ArmResult:
     """An arm as the verdict counts it; without values before there is a side."""
-    seeds, metric = confirmation.protocol.seeds, confirmation.protocol.metric
-    runs = [arm.runs[seed] for seed in seeds if seed in arm.runs]
+    protocol = confirmation.protocol
+    by_seed = {seed: arm.runs[seed] for seed in protocol.seeds if seed in arm.runs}
+    runs = [*by_seed.values()]
     chosen = confirmation.chosen.chosen.get(arm.name) if confirmation.chosen else None
     selected = [
         run
@@ -110,6 +114,7 @@ def _arm(
         if group.rpartition("/")[0] == arm.name
         for run in candidate_runs
     ]
+    counted = dict(zip(protocol.seeds, side.values, strict=True)) if side else {}
     results = [
         SeedResult(
             seed=run.seed,
@@ -117,24 +122,16 @@ def _arm(
             number=run.number,
             state=run.state,
             reason=run.reason,
+            value=run.test.get(protocol.metric) if side else None,
+            counted=counted.get(seed),
+            imputed=side is not None and seed in side.imputed,
+            validation=run.value if side else None,
             seconds=run.seconds,
+            metrics=dict(sorted(run.test.items())) if side else {},
         )
-        for run in runs
+        for seed, run in by_seed.items()
     ]
-    row = Row(name=arm.name, baseline=arm.plan.baseline)
-    if side is not None:
-        row = wording.row(side)
-        results = [
-            replace(
-                result,
-                value=run.test.get(metric),
-                validation=run.value,
-                metrics=dict(sorted(run.test.items())),
-                counted=counted,
-                imputed=seed in side.imputed,
-            )
-            for result, run, seed, counted in zip(results, runs, seeds, side.values, strict=True)
-        ]
+    row = wording.row(side) if side else Row(name=arm.name, baseline=arm.plan.baseline)
     # Over the same runs, or a failed run would shift one of the two means.
     both = [
         (result.validation, result.value)
@@ -171,29 +168,6 @@ def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
     # A verdict on a factor has its levels as sides, so the arms are computed here.
     rows = table.read(evidence).rows
     return {row.name: comparing.side(row, evidence.design, shown=True) for row in rows}
-
-
-def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[ArmResult]:
-    """Arms with marks for the best and those that may be, each compared with the reference."""
-    sign = 1 if maximizes else -1
-    means = [(sign * arm.mean, arm) for arm in arms if arm.mean is not None]
-    if not means:
-        return arms
-    names = {arm.name for _, arm in means}
-    # A verdict on a factor has a level as its leader.
-    top = verdict.leader if verdict.leader in names else max(means, key=itemgetter(0))[1].name
-    marked = verdict.word in wording.COMPARED
-    return [
-        replace(
-            arm,
-            best=marked and arm.name == top,
-            may_be_best=verdict.contrast == ALL
-            and arm.name != top
-            and arm.name in verdict.candidates,
-            versus=wording.versus(verdict, arm.name),
-        )
-        for arm in arms
-    ]
 
 
 def _candidates(confirmation: Confirmation) -> Iterable[CandidateResult]:

@@ -24,9 +24,8 @@ from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
 from workbench.verdict.contrast import ALL
-from workbench.verdict.guards import one_configuration
 from workbench.verdict.refusals import Refused, because
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, listed
 
 _EARLIER_RULE = (
     "The protocol was written for an earlier rule (Holm's correction over all pairs), so the rule"
@@ -70,7 +69,7 @@ def of_addition(evidence: Evidence, added: Addition) -> Evidence:
         f"{added.factor} {added.level} was added to {added.study}, whose report compares it with"
         f" what was tested before: workbench report {added.study}."
     )
-    doubt = Doubt(rule=None, word=str(Word.NOT_COMPARABLE), text=text)
+    doubt = Doubt(word=Word.NOT_COMPARABLE, text=text)
     return replace(
         evidence, doubts=(doubt, *evidence.doubts), design=replace(evidence.design, contrast=ALL)
     )
@@ -85,7 +84,7 @@ def unfinished(confirmation: Confirmation) -> Doubt:
             f"The confirmation is unfinished: {confirmation.done} of {confirmation.planned} runs"
             " have ended; test values are shown once all have ended."
         )
-    return Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
+    return Doubt(word=Word.EXPLORATORY, text=text)
 
 
 def _without_protocol(material: Material) -> Iterator[Doubt]:
@@ -94,7 +93,7 @@ def _without_protocol(material: Material) -> Iterator[Doubt]:
             f"{_there(runs)} without a protocol, so it is unknown what was planned before the test"
             " split was used. No test value is shown."
         )
-        yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
+        yield Doubt(word=Word.EXPLORATORY, text=text)
 
 
 def _of_search(
@@ -173,7 +172,7 @@ def _budget(protocol: Protocol, arm: Arm) -> int | None:
 
 def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     for problem in protocol_problems(material, confirmation):
-        yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=problem.text)
+        yield Doubt(word=Word.EXPLORATORY, text=problem.text)
     yield from _beyond(confirmation)
     yield from _search_changed(material, confirmation)
     yield from _other_configurations(confirmation)
@@ -181,7 +180,7 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     yield from mixed(confirmation.runs)
     yield from _later(confirmation)
     for text in material.tested_by_others:
-        yield Doubt(rule=None, word=None, text=text)
+        yield Doubt(text=text)
 
 
 def _later(confirmation: Confirmation) -> Iterator[Doubt]:
@@ -193,7 +192,7 @@ def _later(confirmation: Confirmation) -> Iterator[Doubt]:
             " ended. Until the last has ended, no test value of them is shown and the verdict is"
             " that of the first look."
         )
-        yield Doubt(rule=None, word=None, text=text)
+        yield Doubt(text=text)
 
 
 def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
@@ -204,7 +203,7 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
             f"{_there(len(added))} beyond the {len(confirmation.protocol.seeds)} seeds of the"
             f" protocol ({named(added)}), not counted here."
         )
-        yield because(10, str(Word.EXPLORATORY), text)
+        yield because(10, Word.EXPLORATORY, text)
     unknown = [run for run in confirmation.beyond if run.group not in arms]
     # Before the selection has ended, the arms are only those that it may select.
     if unknown and confirmation.chosen:
@@ -212,14 +211,14 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
             f"{counted(len(unknown), 'run')} of configurations that the selection did not choose"
             f" used the test split ({named(unknown)})."
         )
-        yield because(2, str(Word.EXPLORATORY), text)
+        yield because(2, Word.EXPLORATORY, text)
 
 
 def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     planned = confirmation.protocol.trials
     current = {strategy.name for strategy in material.study.strategies}
     started = Counter(run.strategy for run in material.trials if run.role == Role.SEARCH)
-    word = str(Word.EXPLORATORY)
+    word = Word.EXPLORATORY
     more = {n: count for n, count in started.items() if count > (planned.get(n) or count)}
     if more:
         text = ", ".join(f"{name} has {count}, not {planned[name]}" for name, count in more.items())
@@ -235,7 +234,7 @@ def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[
     if added:
         verb = "was" if len(added) == 1 else "were"
         text = f"{', '.join(added)} {verb} searched after the protocol was written."
-        yield Doubt(rule=None, word=word, text=text)
+        yield Doubt(word=word, text=text)
 
 
 def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
@@ -246,15 +245,18 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
                 f"{counted(len(runs), 'run')} of {arm.name} trained another configuration than the"
                 " selection chose."
             )
-            yield because(2, str(Word.NOT_COMPARABLE), text)
+            yield because(2, Word.NOT_COMPARABLE, text)
             continue
         # Runs that are not counted have used the test split as well.
         beyond = (run for run in confirmation.beyond if run.group == arm.name)
         tested = {r.config: r.name for r in (*arm.runs.values(), *beyond) if r.test}
-        try:
-            one_configuration({arm.name: tuple(tested.values())})
-        except Refused as refused:
-            yield Doubt(rule=refused.rule, word=str(Word.NOT_COMPARABLE), text=str(refused))
+        if len(tested) > 1:
+            several = listed(sorted(tested.values()), 6)
+            found = (
+                f"{arm.name} has test values of {len(tested)} configurations ({several}),"
+                " expected 1."
+            )
+            yield Doubt(rule=2, word=Word.NOT_COMPARABLE, text=str(Refused(2, found)))
 
 
 def _data(confirmation: Confirmation) -> Iterator[Doubt]:
@@ -268,7 +270,7 @@ def _data(confirmation: Confirmation) -> Iterator[Doubt]:
     elif planned and used and used != [planned]:
         text = f"The runs used other data ({_short(used[0])}) than the protocol ({_short(planned)})"
     if text:
-        yield because(16, str(Word.NOT_COMPARABLE), f"{text}.")
+        yield because(16, Word.NOT_COMPARABLE, f"{text}.")
 
 
 def _short(digest: str) -> str:

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Sequence
 from workbench.record import Role, State
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.guards import NOT_ADAPTIVE, of_groups
-from workbench.verdict.refusals import Refused
 
 
 def of_search(study: StoredStudy, trials: Iterable[TrialRun]) -> tuple[TrialRun, ...]:
@@ -53,7 +51,7 @@ def best_of_each(study: StoredStudy, trials: Iterable[TrialRun]) -> dict[str, Tr
 
 def is_adaptive(study: StoredStudy) -> bool:
     """Whether the sampler looks at earlier results when it proposes a trial."""
-    return study.sampler not in NOT_ADAPTIVE
+    return study.sampler not in ("random", "grid")
 
 
 def may_show_medians(study: StoredStudy, trials: Iterable[TrialRun]) -> bool:
@@ -62,11 +60,8 @@ def may_show_medians(study: StoredStudy, trials: Iterable[TrialRun]) -> bool:
     Not in an adaptive search, whose trials depend on earlier values; not where pruned trials have
     no value; and not in a joint study, where the numbers of trials differ.
     """
-    try:
-        of_groups(study.sampler, pruned=sum(t.state == State.PRUNED for t in trials))
-    except Refused:
-        return False
-    return study.balanced
+    pruned = any(trial.state == State.PRUNED for trial in trials)
+    return study.balanced and not pruned and not is_adaptive(study)
 
 
 def varying_factors(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from workbench.report.results import Row, Versus
 from workbench.report.table import StrategyResult
@@ -13,6 +14,8 @@ from workbench.verdict import Doubt, Side, Unit, Verdict, Word
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import counted, listed, p_value
+
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 # Words under which a best mean may be pointed out at all.
 COMPARED = (Word.WINNER, Word.GOOD_ENOUGH, Word.NARROWED, Word.INCONCLUSIVE)
@@ -134,15 +137,18 @@ def unconfirmed(strategies: Sequence[StrategyResult], confirmed: Collection[str]
 
 def rows(verdict: Verdict) -> Iterator[Row]:
     """The sides of a verdict as rows, with the best one and others that may be the best marked."""
-    for side in verdict.sides:
-        best = side.name == verdict.leader
-        candidate = not best and side.name in verdict.candidates
-        yield replace(
-            row(side),
-            best=best,
-            may_be_best=candidate and verdict.contrast == ALL,
-            versus=versus(verdict, side.name),
-        )
+    return (marked(row(side), verdict, verdict.leader) for side in verdict.sides)
+
+
+def marked(row: AnyRow, verdict: Verdict, best: str | None) -> AnyRow:
+    """A row compared with the reference, and marked as the best or as one that may be."""
+    may_be_best = verdict.contrast == ALL and row.name in verdict.candidates
+    return replace(
+        row,
+        best=row.name == best,
+        may_be_best=may_be_best and row.name != best,
+        versus=versus(verdict, row.name),
+    )
 
 
 def versus(verdict: Verdict, name: str) -> Versus | None:

@@ -55,7 +55,7 @@ def out_of_bounds(arm: Arm, design: Design) -> Iterator[Doubt]:
                 f"{arm.name} has the value {run.value:g} on seed {run.seed}, outside the bounds of"
                 f" {design.metric} ({ends})."
             )
-            yield Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text)
+            yield Doubt(word=Word.NOT_COMPARABLE, text=text)
             return
 
 
@@ -73,7 +73,7 @@ def contradictions(arm: Arm, design: Design) -> Iterator[Doubt]:
                 f" predictions give {mean:g}. Either one of the two was changed, or the metric is"
                 " not the mean of the stored scores."
             )
-            yield Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text)
+            yield Doubt(word=Word.NOT_COMPARABLE, text=text)
             return
 
 
@@ -93,7 +93,7 @@ def constants(values: Mapping[str, Sequence[float]]) -> Iterator[Doubt]:
                 " evaluation copied? If not, its result does not depend on the seed, and all of"
                 " its runs say no more than one."
             )
-            yield Doubt(rule=9, word=None, text=text)
+            yield Doubt(rule=9, text=text)
 
 
 def copies(values: Mapping[str, Sequence[float | None]]) -> Iterator[Doubt]:
@@ -113,7 +113,7 @@ def copies(values: Mapping[str, Sequence[float | None]]) -> Iterator[Doubt]:
                 " configuration under several names, or is the metric too coarse to tell them"
                 " apart? Their differences do not vary, so no test of them means anything."
             )
-            yield Doubt(rule=9, word=None, text=text)
+            yield Doubt(rule=9, text=text)
 
 
 def additions(arms: Sequence[Arm], design: Design) -> Iterator[Doubt]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,49 +83,55 @@ def comparisons(
         unit: What a value of a side belongs to.
         draws: Of the bootstrap over seeds; a fifth of it over seeds and examples.
     """
+    planned = [(contrast.rows[one], contrast.rows[other]) for one, other in contrast.pairs]
     pairs = [
-        _ordered(contrast.rows[first], contrast.rows[second], design)
-        for first, second in contrast.pairs
-        if comparable(contrast.rows[first], contrast.rows[second])
-        and len(contrast.rows[first].values) > 1
+        _ordered(one, other, design)
+        for one, other in planned
+        if comparable(one, other) and len(one.values) > 1
     ]
     if not pairs:
         return ()
     # Fewer draws: each of them also resamples the test examples, which takes longer.
     resampled = _resampled(pairs, draws=max(1, draws // 5))
-    p_values = [test(_differences(first, second, design)) for first, second in pairs]
-    compared = [
-        _compared(first, second, design, resampled, p=p, unit=unit, draws=draws)
-        for (first, second), p in zip(pairs, p_values, strict=True)
+    gaps = [_differences(first, second, design) for first, second in pairs]
+    reasons = [
+        _undecidable(pair[0], design, own, unit=unit) for pair, own in zip(pairs, gaps, strict=True)
     ]
-    missing = [1.0] * (len(contrast.pairs) - len(pairs))
+    missing = [1.0] * (len(planned) - len(pairs))
+    p_values = [test(own) for own in gaps]
     # A pair that cannot be tested must not take a step of the correction either.
-    tested = [1.0 if pair.undecidable else p for pair, p in zip(compared, p_values, strict=True)]
+    tested = [1.0 if reason else p for reason, p in zip(reasons, p_values, strict=True)]
     p_holm = correction.holm([*tested, *missing])
     p_equivalence: Sequence[float | None] = [None] * len(pairs)
-    if design.smallest_effect is not None:
-        margin = design.smallest_effect
+    if (margin := design.smallest_effect) is not None:
         # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
-        tosts = [equivalence.tost(p.differences, margin) if p.sd else 1.0 for p in compared]
+        tosts = [equivalence.tost(own, margin) if moments(own)[1] else 1.0 for own in gaps]
         p_equivalence = correction.holm([*tosts, *missing])
+    found = zip(reasons, p_values, p_holm, p_equivalence, strict=False)
     return tuple(
-        _decided(pair, pairs[place][1], p_holm[place], p_equivalence[place], design)
-        for place, pair in enumerate(compared)
+        _compared(*pair, own, _Tested(*each), design, resampled, draws)
+        for pair, own, each in zip(pairs, gaps, found, strict=True)
     )
+
+
+class _Tested(NamedTuple):
+    """What the tests of a pair gave; ``undecidable``: why p decides nothing, if so."""
+
+    undecidable: str
+    p: float
+    p_holm: float
+    p_equivalence: float | None
 
 
 def _compared(
     first: Row,
     second: Row,
+    gaps: Array,
+    tested: _Tested,
     design: Design,
     resampled: Mapping[str, Array],
-    *,
-    p: float,
-    unit: Unit,
     draws: int,
 ) -> Comparison:
-    """Two sides with all that does not depend on the other pairs."""
-    gaps = _differences(first, second, design)
     sd = moments(gaps)[1]
     stand_ins = overstated(first, design) or overstated(second, design)
     dz = math.nan if stand_ins else paired.hedges_dz(gaps)
@@ -135,8 +142,11 @@ def _compared(
     posterior = None
     if design.smallest_effect is not None and sd > 0 and not stand_ins:
         posterior = equivalence.posterior(gaps, design.smallest_effect)
-    beyond, missing = _beyond(first, second, design, resampled)
-    undecidable = _undecidable(first, design, gaps, unit=unit)
+    beyond, beyond_missing = _beyond(first, second, design, resampled)
+    decidable = not tested.undecidable
+    # A failed run may have been worse, so that the second is further behind.
+    close = decidable and not overstated(second, design)
+    p_equivalence = tested.p_equivalence
     return Comparison(
         first=first.name,
         second=second.name,
@@ -146,34 +156,18 @@ def _compared(
         sd=sd,
         skewness=paired.skewness(gaps) if sd > 0 and len(gaps) > 2 else None,
         # A small p beside the sentence that nothing is decided would contradict it.
-        p=math.nan if undecidable else p,
-        p_holm=math.nan,
-        p_t=None if undecidable or sd == 0 else paired.paired_t(gaps),
+        p=tested.p if decidable else math.nan,
+        p_holm=tested.p_holm if decidable else math.nan,
+        p_t=paired.paired_t(gaps) if decidable and sd > 0 else None,
         dz=dz if math.isfinite(dz) else None,
         improvement=paired.probability_of_improvement(gaps, draws=draws),
-        p_equivalence=None,
+        p_equivalence=p_equivalence if close and sd > 0 else None,
         posterior=posterior,
         beyond=beyond,
-        beyond_missing=missing,
-        beaten=False,
-        equivalent=False,
-        undecidable=undecidable,
-    )
-
-
-def _decided(
-    pair: Comparison, second: Row, p_holm: float, p_equivalence: float | None, design: Design
-) -> Comparison:
-    """A comparison with its corrected p values and what they decide."""
-    decidable = not pair.undecidable
-    # A failed run may have been worse, so that the second is further behind.
-    close = decidable and not overstated(second, design)
-    return replace(
-        pair,
-        p_holm=p_holm if decidable else math.nan,
-        p_equivalence=p_equivalence if close and pair.sd > 0 else None,
-        beaten=decidable and pair.difference.estimate > 0 and p_holm <= design.alpha,
+        beyond_missing=beyond_missing,
+        beaten=decidable and difference.estimate > 0 and tested.p_holm <= design.alpha,
         equivalent=close and p_equivalence is not None and p_equivalence <= design.alpha,
+        undecidable=tested.undecidable,
     )
 
 

@@ -1,6 +1,6 @@
 """The decision rule: from compared sides and doubts to a verdict with its word, but no sentences.
 
-``deciding`` uses it over seeds, ``across.deciding`` over data sets, ``exploratory`` for a search.
+``deciding`` uses it over seeds and for a search, ``across.deciding`` over data sets.
 """
 
 from __future__ import annotations
@@ -263,8 +263,14 @@ def build(
             else side
             for side in sides
         ]
-    if word == Word.WINNER:
+    lead, size = None, None
+    if word == Word.WINNER and finding is not None and closest is not None:
         sides = [replace(side, behind=None) if side.name == leader else side for side in sides]
+        # Stand-ins for failed runs say who is behind, but not by how much.
+        measured = not any(comparing.overstated(side, design) for side in sides)
+        lead = finding.lead if measured else None
+        # Corrected over all pairs, since the data chose which rival is the closest.
+        size = _size(lead, design.smallest_effect, negligible=measured and closest.equivalent)
     return Verdict(
         word=word,
         stage=stage,
@@ -285,10 +291,8 @@ def build(
         gap=closest.difference.estimate if closest else None,
         closest=closest.second if closest else None,
         p_win=finding.p_win if finding else None,
-        lead=_lead(finding, sides, design) if finding and word == Word.WINNER else None,
-        size=_size(finding, closest, sides, design)
-        if finding and closest and word == Word.WINNER
-        else None,
+        lead=lead,
+        size=size,
         candidates=candidates,
         excluded=excluded,
         sides=tuple(sides),
@@ -308,24 +312,11 @@ def _word(finding: Finding, excluded: Sequence[str], design: Design) -> Word:
     return Word.NARROWED if excluded else Word.INCONCLUSIVE
 
 
-def _lead(finding: Finding, sides: Sequence[Side], design: Design) -> float | None:
-    """The lower bound of a winner's lead, where there is one."""
-    # Stand-ins for failed runs say who is behind, but not by how much.
-    return None if any(comparing.overstated(side, design) for side in sides) else finding.lead
-
-
-def _size(
-    finding: Finding, closest: Comparison, sides: Sequence[Side], design: Design
-) -> Size | None:
+def _size(lead: float | None, effect: float | None, *, negligible: bool) -> Size | None:
     """How a winner's lead compares with the smallest effect."""
-    effect = design.smallest_effect
     # Nobody has said which difference matters, so none can be called large or small.
     if effect is None:
         return None
-    lead = _lead(finding, sides, design)
     if lead is not None and lead > effect:
         return Size.ABOVE
-    if any(comparing.overstated(side, design) for side in sides):
-        return Size.OPEN
-    # Corrected over all pairs, since the data chose which rival is the closest.
-    return Size.NEGLIGIBLE if closest.equivalent else Size.OPEN
+    return Size.NEGLIGIBLE if negligible else Size.OPEN

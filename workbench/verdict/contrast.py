@@ -91,7 +91,7 @@ def _imbalance(factor: str, by_level: Mapping[str, Sequence[Row]]) -> tuple[Doub
         f"The levels of {factor} are not combined with the same levels of the other factors"
         f" (configurations: {counts}), so their means differ in more than {factor}."
     )
-    return (Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text),)
+    return (Doubt(word=Word.NOT_COMPARABLE, text=text),)
 
 
 def _mean(level: str, group: Sequence[Row]) -> Row:
@@ -130,5 +130,5 @@ def _with_enough(
     if len(rows) < 2:
         present = f"1 side ({rows[0].name})" if rows else "no side"
         text = f"There is nothing to compare: found {present}, expected 2 or more."
-        doubts = (*doubts, Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text))
+        doubts = (*doubts, Doubt(word=Word.NOT_COMPARABLE, text=text))
     return Contrast(rows=rows, pairs=pairs, doubts=doubts, averaged=averaged)

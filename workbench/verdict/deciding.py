@@ -10,12 +10,12 @@ from statistics import fmean
 
 from workbench.verdict import contrast
 from workbench.verdict.comparing import sign_draws
-from workbench.verdict.conclusion import conclude
+from workbench.verdict.conclusion import build, conclude
 from workbench.verdict.contrast import Contrast
-from workbench.verdict.evidence import Design, Doubt, Evidence, Stage, corrected
-from workbench.verdict.exploratory import of_search
+from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Stage, corrected
 from workbench.verdict.factors import effects
-from workbench.verdict.judgement import Level, SeedPlan, Verdict, Word
+from workbench.verdict.judgement import Level, SeedPlan, Side, Verdict, Word
+from workbench.verdict.refusals import because
 from workbench.verdict.statistics import paired, planning
 from workbench.verdict.table import Table, read
 from workbench.verdict.wording import wording, words
@@ -27,13 +27,55 @@ _MISSED = 0.2  # chance that the seeds of a plan do not find the smallest effect
 def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     """The verdict that the evidence allows; see ``workbench.verdict.decide``."""
     search = evidence.stage == Stage.SEARCH
-    verdict = of_search(evidence) if search else _of_arms(evidence, draws)
+    verdict = _of_search(evidence) if search else _of_arms(evidence, draws)
     open_ended = verdict.word in (Word.NARROWED, Word.INCONCLUSIVE)
     # With a look left, what is good enough may still be shown to be the winner.
     open_ended |= verdict.word == Word.GOOD_ENOUGH and verdict.look_left
     plan = tuple(_plans(verdict, evidence)) if open_ended else ()
     verdict = replace(verdict, absent=evidence.absent, caveat=evidence.caveat, plan=plan)
     return wording.worded(replace(verdict, fresh=_fresh(verdict)))
+
+
+def _of_search(evidence: Evidence) -> Verdict:
+    """EXPLORATORY, whatever the values of the search are, unless a doubt makes it NOT COMPARABLE.
+
+    No mean, no interval and no p value: trials are proposed one after another, differ in their
+    hyperparameters, and each strategy shows the best of its own.
+
+    Sides are in the order of their best trial. A pruned, failed or unfinished trial has no value.
+    """
+    trials = sum(len(arm.runs) for arm in evidence.arms)
+    found = f"All values come from the search: {trials} trials of {len(evidence.arms)} strategies."
+    if not any(run.measured for arm in evidence.arms for run in arm.runs):
+        found = f"There was only a search, and none of its {trials} trials has a value."
+    doubts = [*evidence.doubts, because(1, Word.EXPLORATORY, found)]
+    counts = {arm.name: len(arm.runs) for arm in evidence.arms}
+    if len(set(counts.values())) > 1:
+        numbers = ", ".join(f"{name} {count}" for name, count in counts.items())
+        doubts.append(
+            because(4, None, f"The strategies have different numbers of trials ({numbers}).")
+        )
+    sign = -1.0 if evidence.design.direction == "maximize" else 1.0
+
+    def best(side: Side) -> float:
+        return min((sign * value for value in side.values if value is not None), default=math.inf)
+
+    sides = sorted(map(_side, evidence.arms), key=best)
+    return build(evidence.design, doubts, stage=evidence.stage, sides=sides)
+
+
+def _side(arm: Arm) -> Side:
+    values = [run.value if run.measured else None for run in arm.runs]
+    return Side(
+        name=arm.name,
+        values=tuple(values),
+        run_ids=tuple(run.run_id for run in arm.runs if run.run_id),
+        imputed=(),
+        n=sum(value is not None for value in values),
+        mean=None,
+        sd=None,
+        baseline=arm.baseline,
+    )
 
 
 def _of_arms(evidence: Evidence, draws: int) -> Verdict:
@@ -104,7 +146,7 @@ def _assumptions(verdict: Verdict, *, failed: bool) -> Iterator[str]:
 def _absent(evidence: Evidence) -> Iterator[Doubt]:
     for name, reason in evidence.absent.items():
         text = f"{name} is {Word.NOT_COMPARABLE} and was not confirmed: {reason}."
-        yield Doubt(rule=None, word=None, text=f"{text} The verdict is about the others only.")
+        yield Doubt(text=f"{text} The verdict is about the others only.")
 
 
 def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterator[Doubt]:
@@ -121,7 +163,7 @@ def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterat
             f"The baseline, {default.name}, has a mean of {measured(mean)}, which no level of"
             f" {design.contrast} reaches; the contrast over {design.contrast} does not include it."
         )
-        yield Doubt(rule=None, word=None, text=text)
+        yield Doubt(text=text)
 
 
 def _fresh(verdict: Verdict) -> int | None:

@@ -12,57 +12,13 @@ from workbench.verdict.evidence import Doubt
 from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted, listed
 
-# Samplers whose proposals do not depend on earlier results.
-NOT_ADAPTIVE = ("random", "grid")
 
-
-def one_configuration(configurations: Mapping[str, Collection[str]]) -> None:
-    """Test values belong to one configuration of each strategy (rule 2).
-
-    Args:
-        configurations: The configurations of each strategy that have test values.
-
-    Raises:
-        Refused: A strategy has several.
-    """
-    for strategy, names in configurations.items():
-        if len(several := sorted(set(names))) > 1:
-            raise Refused(
-                2,
-                f"{strategy} has test values of {len(several)} configurations"
-                f" ({listed(several, 6)}), expected 1.",
-            )
-
-
-def of_groups(sampler: str, *, pruned: int = 0) -> None:
-    """Means, medians or tests over the search trials of a group (rules 3 and 5).
-
-    Args:
-        sampler: That proposed the trials.
-        pruned: How many of them were pruned and so have no value.
-
-    Raises:
-        Refused: The sampler is adaptive, or trials without a value would be left out.
-    """
-    if sampler not in NOT_ADAPTIVE:
-        raise Refused(
-            3,
-            f"The trials were proposed by {sampler!r}, which follows earlier results; expected one"
-            f" of {', '.join(NOT_ADAPTIVE)}.",
-        )
-    if pruned:
-        raise Refused(5, f"The group has {counted(pruned, 'pruned trial')}, expected none.")
-
-
-def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
+def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> None:
     """What stands for data sets is data sets (rule 8).
 
     Args:
         names: Of the data sets.
         seeds: Names of the seeds of the same study.
-
-    Returns:
-        The number of different data sets.
 
     Raises:
         Refused: A name is a number or has a seed, fold, epoch, split, replicate or run in it, or
@@ -80,7 +36,6 @@ def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
             f"{listed(different, 6)} differ only in a number, like parts of one data set, expected"
             " names of data sets.",
         )
-    return len(different)
 
 
 def expected_maximum(sampler: str, *, pruned: int = 0) -> None:
@@ -124,7 +79,7 @@ def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
                 f"{len(values) - len(known)} of {len(values)} runs have no record of their {kind},"
                 " so it is not known whether they differ in it."
             )
-            flags.append(Doubt(rule=16, word=None, text=text))
+            flags.append(Doubt(rule=16, text=text))
     return tuple(flags)
 
 

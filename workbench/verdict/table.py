@@ -221,4 +221,4 @@ def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doub
         else f"{row.name} diverged or failed on {comparability.named(row.imputed)} and counts "
         f"there with {worst:g}, {kind}."
     )
-    yield Doubt(rule=6, word=None, text=text)
+    yield Doubt(rule=6, text=text)

@@ -18,13 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.verdict.statistics.paired import DRAWS, EXACT_TO
-from workbench.verdict.statistics.values import (
-    ROUNDING,
-    Array,
-    differences,
-    finite,
-    moments,
-)
+from workbench.verdict.statistics.values import ROUNDING, Array, differences, finite, moments
 
 # The least variance that a t statistic is divided by, relative to the sum of squares: an
 # arrangement of signs may make all differences equal, and its t would be infinite.

@@ -15,12 +15,7 @@ from scipy import special
 
 from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics.bootstrap import percentiles
-from workbench.verdict.statistics.values import (
-    ROUNDING,
-    Array,
-    finite,
-    moments,
-)
+from workbench.verdict.statistics.values import ROUNDING, Array, finite, moments
 
 EXACT_TO = 15  # pairs for which all arrangements of the signs are counted
 DRAWS = 20_000  # arrangements drawn where there are more pairs

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.judgement import Comparison, Unit, Verdict, Word
-from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import (
-    MOST_PLACES,
-    fixed,
-    listed,
-    measured,
-    p_value,
-    places_for,
-    rounded_up,
-    signed,
-)
+from workbench.verdict.wording import numbers, words
 
 
 def headline(verdict: Verdict) -> str:
@@ -40,7 +30,7 @@ def compared(verdict: Verdict) -> str:
             f" {words.others(verdict)}: {_against(verdict, pair)}."
         )
         if better := words.better_than_baseline(verdict):
-            text += f" Shown to be better than {verdict.closest}: {listed(better)}."
+            text += f" Shown to be better than {verdict.closest}: {numbers.listed(better)}."
         return f"{text}{words.caveats(verdict)}"
     text = words.the_set(verdict, most=2)
     if verdict.word == Word.GOOD_ENOUGH:
@@ -64,11 +54,10 @@ def bound(verdict: Verdict) -> str:
     side = next(side for side in verdict.sides if side.name == verdict.leader)
     behind, effect = side.behind or 0.0, verdict.smallest_effect or 0.0
     found = words.closest(verdict).difference
-    places = signed(places_for(found.low, found.high, effect, behind), behind)
+    places = numbers.signed(numbers.places_for(found.low, found.high, effect, behind), behind)
     # Rounded up, a bound still holds; it must not read as the smallest effect, which it is below.
-    while places < MOST_PLACES and rounded_up(behind, places) == fixed(effect, places):
-        places += 1
-    most = f"{rounded_up(behind, places)}{words.points(verdict)}"
+    places = numbers.apart(numbers.rounded_up, behind, effect, places)
+    most = f"{numbers.rounded_up(behind, places)}{words.points(verdict)}"
     more = f"more than {most} " if behind else ""
     return (
         f"with {100 * (1 - verdict.alpha):g} % confidence no other {words.side(verdict)} is {more}"
@@ -85,10 +74,11 @@ def _seen(verdict: Verdict) -> str:
     best = max(values) if verdict.direction == "maximize" else min(values)
     names = [side.name for side in verdict.sides if best in side.values]
     empty = [side.name for side in verdict.sides if not side.n]
+    nothing = f" No trial of {numbers.listed(empty)} has a value." if empty else ""
     return (
         f"The {words.highest(verdict)} {words.metric(verdict)} in the search is"
-        f" {measured(best)} ({listed(names)}); only a confirmation on fresh seeds can show which"
-        " strategy is ahead." + (f" No trial of {listed(empty)} has a value." if empty else "")
+        f" {numbers.measured(best)} ({numbers.listed(names)}); only a confirmation on fresh seeds"
+        f" can show which strategy is ahead.{nothing}"
     )
 
 
@@ -109,6 +99,6 @@ def _against(verdict: Verdict, pair: Comparison) -> str:
     p = pair.p_holm if verdict.contrast == BASELINE else pair.p
     return (
         f"{words.metric(verdict)} {ours} against {theirs} of {rival}{other} ({turned}difference"
-        f" {words.mean_difference(verdict, pair)},{sure} {p_value(p)}, ahead"
+        f" {words.mean_difference(verdict, pair)},{sure} {numbers.p_value(p)}, ahead"
         f" {words.agreement(verdict, pair)})"
     )

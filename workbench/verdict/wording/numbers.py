@@ -8,7 +8,7 @@ figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
 MOST_PLACES = 8
@@ -54,7 +54,12 @@ def places_for(
     places = signed(max(map(decimals, widths), default=decimals(0.0)), low, high, gap or 0.0)
     if effect is None or gap is None or math.isclose(gap, effect, rel_tol=1e-6):
         return places
-    while places < MOST_PLACES and fixed(gap, places) == fixed(effect, places):
+    return apart(fixed, gap, effect, places)
+
+
+def apart(written: Callable[[float, int], str], value: float, effect: float, places: int) -> int:
+    """So many decimals, or as many more as it takes that a value does not read as the effect."""
+    while places < MOST_PLACES and written(value, places) == fixed(effect, places):
         places += 1
     return places
 

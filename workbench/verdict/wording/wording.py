@@ -56,7 +56,6 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
     )
     return [
         Doubt(
-            rule=None,
             word=verdict.word,
             text=_reason(verdict, pair),
             rival=words.rival(pair, verdict),

@@ -9,19 +9,7 @@ from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
 from workbench.verdict.judgement import Comparison, Side, Size, Unit, Verdict, Word
 from workbench.verdict.statistics.paired import EXACT_TO
-from workbench.verdict.wording.numbers import (
-    MINUS,
-    MOST_PLACES,
-    ahead_on,
-    bare_p,
-    counted,
-    fixed,
-    given,
-    listed,
-    p_value,
-    places_for,
-    rounded_down,
-)
+from workbench.verdict.wording import numbers
 
 
 def against_baseline(verdict: Verdict) -> bool:
@@ -84,14 +72,14 @@ def caveats(verdict: Verdict) -> str:
         if side.imputed and verdict.unit == Unit.SEED
     ]
     if lost:
-        text += f" Failed runs count with the worst value: {listed(lost)}."
+        text += f" Failed runs count with the worst value: {numbers.listed(lost)}."
     if verdict.caveat:
         text += f" {verdict.caveat}"
     if verdict.look:
         text += f" {verdict.look}"
     if verdict.absent:
         reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
-        text += f" Not compared: {listed(reasons)}."
+        text += f" Not compared: {numbers.listed(reasons)}."
     return text
 
 
@@ -103,8 +91,8 @@ def look(verdict: Verdict) -> str | None:
     seeds = ""
     # Studies that are combined need not have as many seeds as each other.
     if verdict.unit == Unit.SEED:
-        seeds = f" ({counted(first, 'seed')}"
-        seeds += f", then {listed(map(str, more))} more)" if more else ")"
+        seeds = f" ({numbers.counted(first, 'seed')}"
+        seeds += f", then {numbers.listed(map(str, more))} more)" if more else ")"
     which = "second" if more else "first"
     return (
         f"This is the {which} of two planned looks{seeds}, each tested at"
@@ -134,7 +122,7 @@ def effect(verdict: Verdict) -> str:
     """The smallest effect with its unit; empty where none was given."""
     if verdict.smallest_effect is None:
         return ""
-    return given(verdict.smallest_effect) + points(verdict, verdict.smallest_effect)
+    return numbers.given(verdict.smallest_effect) + points(verdict, verdict.smallest_effect)
 
 
 def points(verdict: Verdict, number: float = 0.0) -> str:
@@ -146,12 +134,12 @@ def points(verdict: Verdict, number: float = 0.0) -> str:
 
 def units(verdict: Verdict) -> str:
     """For example ``12 seeds``."""
-    return counted(len(verdict.seeds), verdict.unit)
+    return numbers.counted(len(verdict.seeds), verdict.unit)
 
 
 def pairs(verdict: Verdict) -> str:
     """For example ``6 pairs``."""
-    return counted(verdict.pairs, "pair")
+    return numbers.counted(verdict.pairs, "pair")
 
 
 def test(verdict: Verdict, pair: Comparison) -> str:
@@ -171,21 +159,21 @@ def difference(verdict: Verdict, pair: Comparison) -> str:
         return (
             f"a mean difference of {gap} from the closest, {rival(pair, verdict)} ({sure}; paired"
             f" over {pair.n} {verdict.unit}s), and a largest p of"
-            f" {bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
+            f" {numbers.bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
         )
     text = (
         f"a mean difference of {gap} ({sure};"
         f" paired over {pair.n} {verdict.unit}s; {test(verdict, pair)},"
     )
     if verdict.contrast == BASELINE and verdict.pairs > 1:
-        return f"{text} Holm over {pairs(verdict)}, {p_value(pair.p_holm)})"
-    return f"{text} {p_value(pair.p)})"
+        return f"{text} Holm over {pairs(verdict)}, {numbers.p_value(pair.p_holm)})"
+    return f"{text} {numbers.p_value(pair.p)})"
 
 
 def mean_difference(verdict: Verdict, pair: Comparison) -> str:
     """The leader's from a rival."""
     found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
-    return fixed(found.estimate, places(verdict, pair)) if found.estimate else "0"
+    return numbers.fixed(found.estimate, places(verdict, pair)) if found.estimate else "0"
 
 
 def interval(verdict: Verdict, pair: Comparison, scope: str = "") -> str:
@@ -195,7 +183,7 @@ def interval(verdict: Verdict, pair: Comparison, scope: str = "") -> str:
         return f"constant over all {verdict.unit}s"
     if math.isnan(found.low):
         return "no interval, because failed runs count with the worst value seen"
-    low, high = (fixed(value, places(verdict, pair)) for value in (found.low, found.high))
+    low, high = (numbers.fixed(value, places(verdict, pair)) for value in (found.low, found.high))
     return f"{100 * pair.difference.level:g} % interval{scope} {low} to {high}"
 
 
@@ -207,7 +195,7 @@ def alone(verdict: Verdict) -> str:
 def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
     """``leads b by 0.01``; across data sets the leader's mean may be the worse one."""
     gap = mean_difference(verdict, pair)
-    if gap.startswith(MINUS) or not pair.difference.estimate:
+    if gap.startswith(numbers.MINUS) or not pair.difference.estimate:
         return f"has a mean difference of {gap} from {whom}"
     return f"leads {whom} by {gap}"
 
@@ -215,7 +203,7 @@ def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
 def agreement(verdict: Verdict, pair: Comparison) -> str:
     """On how many seeds the leader is ahead of a rival: ``on 7 of 12 seeds, equal on 2``."""
     sign = 1 if pair.first == verdict.leader else -1
-    return f"on {ahead_on([sign * gap for gap in pair.differences], verdict.unit)}"
+    return f"on {numbers.ahead_on([sign * gap for gap in pair.differences], verdict.unit)}"
 
 
 def the_set(verdict: Verdict, *, most: int = 50) -> str:
@@ -229,13 +217,13 @@ def the_set(verdict: Verdict, *, most: int = 50) -> str:
             return ""
         text = any_of(verdict)
         return f"{text[:1].upper()}{text[1:]} may be the best ({sure} confidence)."
-    not_best = listed(verdict.excluded, 50, word="or")
+    not_best = numbers.listed(verdict.excluded, 50, word="or")
     if len(verdict.excluded) > most:
         not_best = f"one of the other {len(verdict.excluded)}"
     # Of several that are equally good, some may be left out: only a single best is in the set.
     return (
         f"If there is a single best {side(verdict).removesuffix(' compared')}, it is"
-        f" {listed(verdict.candidates, 50, word='or')}, not {not_best} ({sure} confidence)."
+        f" {numbers.listed(verdict.candidates, 50, word='or')}, not {not_best} ({sure} confidence)."
     )
 
 
@@ -251,11 +239,10 @@ def size(verdict: Verdict) -> str:
         return "No smallest effect was given, so it is open whether the difference matters."
     if verdict.size is Size.ABOVE:
         found = closest(verdict).difference
-        shown = places_for(found.low, found.high, verdict.smallest_effect, verdict.lead)
-        while (least := rounded_down(verdict.lead or 0.0, shown)) == fixed(
-            verdict.smallest_effect or 0.0, shown
-        ) and shown < MOST_PLACES:
-            shown += 1
+        lead, limit = verdict.lead or 0.0, verdict.smallest_effect or 0.0
+        places = numbers.places_for(found.low, found.high, limit, lead)
+        places = numbers.apart(numbers.rounded_down, lead, limit, places)
+        least = numbers.rounded_down(lead, places)
         sure = f"{100 * (1 - verdict.alpha):g} % confidence"
         return (
             f"The lead is at least {least}{points(verdict)} ({sure}), more than {effect(verdict)},"
@@ -265,7 +252,7 @@ def size(verdict: Verdict) -> str:
         return (
             f"The difference is negligible: an equivalence test shows that it is smaller than"
             f" {effect(verdict)}, the smallest that matters"
-            f" ({p_value(closest(verdict).p_equivalence or 0.0)})."
+            f" ({numbers.p_value(closest(verdict).p_equivalence or 0.0)})."
         )
     return (
         f"Whether the lead is larger than {effect(verdict)}, the smallest difference that matters,"
@@ -281,13 +268,13 @@ def over_comparisons(verdict: Verdict) -> str:
 
 def mean(side: Side, places: int) -> str:
     """Of a side, with so many decimals."""
-    return fixed(side.mean.estimate, places) if side.mean else "unknown"
+    return numbers.fixed(side.mean.estimate, places) if side.mean else "unknown"
 
 
 def places(verdict: Verdict, pair: Comparison) -> int:
     """How many decimals a difference deserves."""
     found = pair.difference
-    return places_for(found.low, found.high, verdict.smallest_effect, found.estimate)
+    return numbers.places_for(found.low, found.high, verdict.smallest_effect, found.estimate)
 
 
 def against_leader(verdict: Verdict) -> list[Comparison]:
