@@ -16,6 +16,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.commands import call, wait_for, works
+from tests.support.hungry import write_hungry
 from tests.support.mlflow_home import home_in
 from tests.support.processes import Forked
 from tests.support.trials import OWN, directory_for, go_on, never, numbers, spec_for, write_light
@@ -23,6 +24,7 @@ from workbench import record
 from workbench.commands import outcomes
 from workbench.record import Decision, EpochResult, TrialDirectory
 from workbench.record.files import DiskError
+from workbench.tracker import Tracker
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
@@ -168,9 +170,7 @@ def test_a_second_signal_ends_a_worker_in_native_code_and_what_it_has_started(ho
     assert ended(processes)
 
 
-def test_a_terminal_that_closes_parks_the_study_with_a_checkpoint(
-    write_study: Write, stored: Path
-) -> None:
+def test_a_terminal_that_closes_parks_the_study(write_study: Write, stored: Path) -> None:
     file = write_study(*SMALL, ("epochs: 3", "epochs: 100000"))
     terminal, end = os.openpty()
     words = ("run", file, "--home", stored, "--workers", "1")
@@ -192,7 +192,23 @@ def test_a_terminal_that_closes_parks_the_study_with_a_checkpoint(
     assert result is not None
     assert result.state is record.State.PARKED
     assert result.reason in ("interrupted", f"parked at epoch {at.history()[-1].epoch}")
-    assert at.load_checkpoint()[0] is not None
+
+
+def test_a_study_without_memory_is_trained_with_half_the_micro_batch_and_the_report_lists_it(
+    write_study: Write, stored: Path, tmp_path: Path
+) -> None:
+    write_hungry(tmp_path)
+    backbone = "{name: hungry.py:hungry, most: 8}"
+    file = write_study(*SMALL, ("{name: mlp, hidden: [8, 8]}", backbone))
+    works("run", file, "--home", stored, "--workers", "1")
+    first, second = Tracker(stored).read_trials("tiny")
+    tag = "8, halved after running out of memory"
+    for trial in (first, second):
+        assert trial.state is record.State.COMPLETE
+        assert trial.provenance["micro_batch_size"] == tag
+    works("report", "tiny", "--home", stored)
+    page = (stored / "reports" / "tiny" / "report.md").read_text()
+    assert "trained with half the micro-batch: sgd/000 and sgd/001." in page
 
 
 @pytest.fixture

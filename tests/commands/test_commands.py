@@ -62,7 +62,7 @@ def test_damaged_checkpoints_of_an_earlier_command_are_not_told_again(
     before = outcomes.damaged_checkpoints(study.directory)
     for directory in (one, two):
         (directory.path / "checkpoint.pt").write_bytes(b"half")
-        directory.load_checkpoint()
+        directory.find_checkpoint()
     found = outcomes.outcome_of(study, damaged=before)
     assert (found.damaged, found.resumed, found.restarted) == (2, 1, 1)
     later = outcomes.damaged_checkpoints(study.directory)

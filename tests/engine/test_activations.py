@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.support import tiny_bert
 from tests.support.freeze_contract import CLASSES, LARGE, SMALLEST, data_of, images
-from tests.support.training import AUGMENTATION, CPU, make, phase, plan
+from tests.support.training import AUGMENTATION, CPU, make, phase, plan, through_disk
 from workbench import backbones
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
@@ -242,10 +242,11 @@ def test_a_stop_while_outputs_are_computed_continues_to_the_same_numbers() -> No
         activation_source=InMemory(),
         interrupted=lambda: next(calls, None) is not False,
     )
+    state = through_disk(stopped.state())
     with pytest.raises(Interrupted):
         list(stopped.epochs())
     again = make(phase(depth=2), activation_source=InMemory())
-    again.restore(stopped.state())
+    again.restore(state)
     uninterrupted = make(phase(depth=2), activation_source=None)
     assert [r.metrics["train/loss"] for r in again.epochs()] == [
         r.metrics["train/loss"] for r in uninterrupted.epochs()

@@ -20,6 +20,7 @@ from tests.support.training import (
     phase,
     plan,
     same,
+    through_disk,
 )
 from workbench.engine import batches
 from workbench.engine.batches import Batches, is_dead_loader
@@ -64,9 +65,11 @@ def test_loader_processes_change_no_bit_and_a_dead_one_is_named(tmp_path: Any) -
     expected = measured(list(alone.epochs()))
     two = made(2, asks=6)
     before = len(children())
+    states: list[dict[str, Any]] = []
     with pytest.raises(Interrupted):
-        list(two.epochs())
+        states.extend(through_disk(two.state()) for _ in two.epochs())
     assert len(children()) == before + 2
+    two.restore(states[-1])
     assert measured(list(two.epochs())) == expected[1:]
     assert same(two.weights(), alone.weights())
     one = made(1)

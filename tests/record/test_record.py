@@ -144,7 +144,7 @@ def test_a_fresh_directory_holds_nothing(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path / "none")
     assert directory.spec() is None and directory.result() is None
     assert directory.history() == [] and directory.repair_history() == []
-    assert directory.load_checkpoint() == (None, [])
+    assert directory.find_checkpoint() == (None, [])
     directory.reopen()
     directory.drop_checkpoints()
     directory.drop_weights()
@@ -190,11 +190,16 @@ def save(directory: TrialDirectory, content: bytes) -> None:
     directory.save_checkpoint(lambda file: file.write(content))
 
 
-def test_the_newest_state_is_loaded_and_the_one_before_is_kept(tmp_path: Path) -> None:
+def found(directory: TrialDirectory) -> tuple[bytes | None, list[Path]]:
+    path, damaged = directory.find_checkpoint()
+    return None if path is None else path.read_bytes(), damaged
+
+
+def test_the_newest_state_is_found_and_the_one_before_is_kept(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path)
     for content in (b"one", b"two", b"three"):
         save(directory, content)
-        assert directory.load_checkpoint() == (content, [])
+        assert found(directory) == (content, [])
     assert (tmp_path / "checkpoint.1.pt").read_bytes() == b"two"
     digest = (tmp_path / "checkpoint.pt.sha256").read_text()
     assert digest == hashlib.sha256(b"three").hexdigest()
@@ -208,11 +213,11 @@ def test_of_a_damaged_state_the_one_before_is_used_and_the_damaged_one_is_kept(
     save(directory, b"two")
     (tmp_path / "checkpoint.pt").write_bytes(b"twO")
     aside = tmp_path / "checkpoint.pt.corrupt"
-    assert directory.load_checkpoint() == (b"one", [aside])
+    assert found(directory) == (b"one", [aside])
     assert aside.read_bytes() == b"twO"
-    assert directory.load_checkpoint() == (b"one", []), "what is set aside is reported once"
+    assert found(directory) == (b"one", []), "what is set aside is reported once"
     save(directory, b"three")
-    assert directory.load_checkpoint() == (b"three", [])
+    assert found(directory) == (b"three", [])
     directory.drop_checkpoints()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt.corrupt"]
 
@@ -223,7 +228,7 @@ def test_without_a_sound_state_there_is_none(tmp_path: Path) -> None:
     save(directory, b"two")
     (tmp_path / "checkpoint.pt").write_bytes(b"")
     (tmp_path / "checkpoint.1.pt").write_bytes(b"onE")
-    content, damaged = directory.load_checkpoint()
+    content, damaged = found(directory)
     assert content is None and len(damaged) == 2
 
 
@@ -235,7 +240,7 @@ def test_a_state_that_a_full_disk_does_not_take_is_a_disk_error_and_the_one_befo
     (tmp_path / f"checkpoint.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(DiskError, match=r"checkpoint\.pt: No space left on device"):
         directory.save_checkpoint(lambda file: torch.save({"a": torch.zeros(9_999)}, file))
-    assert directory.load_checkpoint() == (b"one", [])
+    assert found(directory) == (b"one", [])
 
 
 def test_an_error_of_torch_keeps_its_name_while_another_is_handled(tmp_path: Path) -> None:
@@ -275,11 +280,11 @@ def test_a_kill_while_a_state_is_saved_leaves_a_sound_one(
         else:
             save(directory, b"three")
     expected = b"two" if survived < 4 else b"three"
-    assert directory.load_checkpoint() == (expected, []), "nothing sound is taken for damaged"
+    assert found(directory) == (expected, []), "nothing sound is taken for damaged"
     save(directory, b"four")
-    assert directory.load_checkpoint() == (b"four", [])
+    assert found(directory) == (b"four", [])
     (tmp_path / "checkpoint.pt").write_bytes(b"damage")
-    assert directory.load_checkpoint()[0] == expected
+    assert found(directory)[0] == expected
 
 
 def test_weights_are_dropped_with_their_description(tmp_path: Path) -> None:
@@ -390,7 +395,7 @@ def test_a_history_without_a_specification_is_no_other_trials(tmp_path: Path) ->
     directory.append(epoch(1))
     save(directory, b"one")
     directory.write_spec(SPEC)
-    assert directory.history() == [] and directory.load_checkpoint() == (None, [])
+    assert directory.history() == [] and found(directory) == (None, [])
     directory.append(epoch(1))
     directory.write_spec(SPEC)
     assert directory.history() == [epoch(1)]
@@ -400,4 +405,4 @@ def test_a_digest_that_is_no_text_makes_a_state_a_damaged_one(tmp_path: Path) ->
     directory = TrialDirectory(tmp_path)
     save(directory, b"one")
     (tmp_path / "checkpoint.pt.sha256").write_bytes(b"\xff\xfe")
-    assert directory.load_checkpoint() == (None, [tmp_path / "checkpoint.pt.corrupt"])
+    assert found(directory) == (None, [tmp_path / "checkpoint.pt.corrupt"])

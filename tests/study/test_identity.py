@@ -256,10 +256,11 @@ def test_a_hub_model_counts_by_its_commit(bert: Path, monkeypatch: pytest.Monkey
     config = load(bert / "study.yaml")
     plan = Study(config, bert / "home").strategies[0].plan
     assert plan.code == {"hub:nobody/bert": "a" * 40}
-    assert code.is_as_planned("hub:nobody/bert", "a" * 40)
+    code.require_planned(plan.code)
     before = defined(bert)
     (kept / "refs" / "main").write_text("b" * 40)
-    assert not code.is_as_planned("hub:nobody/bert", "a" * 40)
+    with pytest.raises(ValueError, match="hub:nobody/bert has changed since"):
+        code.require_planned(plan.code)
     assert defined(bert) != before
 
 

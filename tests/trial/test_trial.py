@@ -170,9 +170,16 @@ def test_an_interrupted_trial_is_parked_and_goes_on_to_the_same_numbers(
 
 
 @pytest.mark.parametrize("batches", [1, 7, 20])
-def test_a_trial_stopped_between_batches_repeats_no_accepted_epoch(
-    tiny: Path, home: Path, tmp_path: Path, batches: int
+@pytest.mark.parametrize("seconds", [0.0, 1000.0], ids=["with a checkpoint", "without"])
+def test_a_trial_stopped_between_batches_records_no_epoch_twice(
+    tiny: Path,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batches: int,
+    seconds: float,
 ) -> None:
+    monkeypatch.setattr(trial_run, "CHECKPOINT_SECONDS", seconds)
     spec = spec_for(tiny, home)
     whole = directory_for(spec, tmp_path / "whole")
     trial_run.run(whole, report=go_on, interrupted=never)

@@ -25,8 +25,7 @@ from workbench.commands.saved_model import (
 from workbench.commands.summaries import TrialDetails
 from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tracker.models import DESCRIPTION
-from workbench.trial import run as trial_run
-from workbench.trial import saved_weights
+from workbench.trial import code, saved_weights
 from workbench.trial.artifacts import data_of
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
@@ -57,7 +56,7 @@ def load_trial(trial: TrialDetails) -> SavedModel:
         weights = saved_weights.read_weights(directory)
         if weights is None:
             raise _no_weights(trial)
-        trial_run.require_planned_code(plan.code)
+        code.require_planned(plan.code)
         description = saved_weights.read_description(directory.weights_description)
     # With the current paths of files in the home.
     description = replace(description, backbone=plan.backbone, task=plan.task, code=plan.code)

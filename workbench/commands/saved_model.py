@@ -24,8 +24,7 @@ from workbench.engine.devices import choose_device
 from workbench.record import Role
 from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
-from workbench.trial import run as trial_run
-from workbench.trial import saved_weights
+from workbench.trial import code, saved_weights
 from workbench.trial.saved_weights import Description
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class SavedModel(nn.Module):
         prepared = description.preparation
         with explained():
             # Changed code would load the weights and compute something else with them.
-            trial_run.require_planned_code(description.code)
+            code.require_planned(description.code)
             if targets is None:
                 targets = _targets(description)
             self.task = tasks.build(description.task, description.classes, targets)

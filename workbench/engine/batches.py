@@ -150,7 +150,7 @@ class Batches:
             device: Of the batches.
 
         Raises:
-            ValueError: The augmentation cannot be built.
+            ValueError: The augmentation cannot be built, or an epoch has more reports than steps.
         """
         self._seed, self._device, self._size = seed, device, plan.batch_size
         self._reader = Reader(data, plan.augmentation, seed)
@@ -182,6 +182,12 @@ class Batches:
                 generator=torch.Generator().manual_seed(0),
             )
         self.steps = len(split(data.train.index, plan.batch_size))
+        if plan.reports_per_epoch > self.steps:
+            raise ValueError(
+                f"report_every is {plan.report_every:g} ({plan.reports_per_epoch} an epoch), "
+                f"but an epoch has only {self.steps} steps; set it to 1, or to at "
+                f"least {1 / self.steps:.3g}."
+            )
 
     def __len__(self) -> int:
         """Number of training samples."""

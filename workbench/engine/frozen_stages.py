@@ -56,6 +56,7 @@ class FrozenStages:
         batches: Batches,
         validation_size: int,
         before: Callable[[], None],
+        device: torch.device,
     ) -> None:
         """Nothing is asked for yet.
 
@@ -66,8 +67,11 @@ class FrozenStages:
             batches: Its training batches.
             validation_size: Samples of a batch of validation.
             before: See ``Request``.
+            device: Of the model.
         """
-        self._source, self._plan, self._data = source, plan, data
+        cacheable = is_cacheable(plan, device, data.train, data.validation)
+        self._source = source if cacheable else None
+        self._plan, self._data = plan, data
         self._batches, self._validation_size, self._before = batches, validation_size, before
         self._depth, self._epoch, self._found = 0, 0, Stored()
         self.saved_seconds = 0.0

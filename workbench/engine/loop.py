@@ -1,17 +1,17 @@
 """The only training loop: it trains a plan's phases and yields a report after each epoch.
 
-It can be stopped before any batch and resumed after any report. On the CPU, with the same number of
-threads, a resumed trial and an uninterrupted one are equal bit for bit. The caller sets the number
-of threads (``plan.threads``), because it belongs to the process. The other modules of this package
-do the parts: ``parameter_groups``, ``batches``, ``mixup``, ``ema``, ``lora`` and ``inference``.
+It can be stopped before any batch, and resumed from the state after any report. On the CPU, with
+the same number of threads, a resumed trial and an uninterrupted one are equal bit for bit. The
+caller sets the number of threads (``plan.threads``), because it belongs to the process. The other
+modules of this package do the parts: ``parameter_groups``, ``batches``, ``mixup``, ``ema``,
+``lora`` and ``inference``.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ from workbench.datasets import Data
 from workbench.engine import (
     batches,
     ema,
-    frozen_stages,
     inference,
     lora,
     memory,
@@ -37,7 +36,7 @@ from workbench.engine.activations import ActivationSource
 from workbench.engine.batches import Batches
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
-from workbench.engine.frozen_stages import FrozenStages, Stored
+from workbench.engine.frozen_stages import FrozenStages
 from workbench.engine.parameter_groups import L2SPPenalty
 from workbench.record import EpochResult, now
 from workbench.record.strategy import Phase, Plan
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(Exception):
-    """The caller asked to stop; the engine is in its state after the last report."""
+    """The caller asked to stop within an epoch; only ``restore`` makes the engine usable again."""
 
 
 class Diverged(ArithmeticError):
@@ -60,8 +59,8 @@ class Diverged(ArithmeticError):
     """
 
     def __init__(self, epoch: float, what: str) -> None:
-        super().__init__(f"diverged at epoch {epoch}: {what}")
-        self.epoch = epoch
+        self.epoch = int(epoch) if epoch == int(epoch) else round(epoch, 3)
+        super().__init__(f"diverged at epoch {self.epoch}: {what}")
         self.what = what
 
 
@@ -110,7 +109,6 @@ class Engine:
             torch.backends.cudnn.benchmark = False
         self.device = device
         self._plan, self._task, self._seed = plan, task, seed
-        self._stored = Stored()
         self._interrupted = interrupted
         self._report = 0
         self.confusion: list[list[int]] | None = None
@@ -125,28 +123,22 @@ class Engine:
                 staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed, example=example)
         self._staged = staged
         parameter_groups.check(staged, plan)
-        with self._explain_errors("moving the model to its device"):
+        doing = "moving the model to its device"
+        with memory.explain_errors(doing, device=device, needs=self._needs):
             staged.module.to(device)
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
-            parts = (data.train, data.validation)
-            is_cacheable = frozen_stages.is_cacheable(plan, device, *parts)
             self._frozen = FrozenStages(
-                activation_source if is_cacheable else None,
+                activation_source,
                 plan=plan,
                 data=data,
                 batches=self._batches,
                 validation_size=inference.batch_size(data.validation.inputs),
                 before=self._stop_if_asked,
+                device=device,
             )
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)
-            if plan.reports_per_epoch > self._batches.steps:
-                raise ValueError(
-                    f"report_every is {plan.report_every:g} ({plan.reports_per_epoch} an epoch), "
-                    f"but an epoch has only {self._batches.steps} steps; set it to 1, or to at "
-                    f"least {1 / self._batches.steps:.3g}."
-                )
             penalised = any(phase.l2_sp for phase in plan.phases)
             self._l2_sp = L2SPPenalty(staged) if penalised else None
             self._average = None if plan.ema is None else Average(staged.module, plan.ema)
@@ -155,7 +147,6 @@ class Engine:
             self._unsaved = stages.unsaved(staged) if own else {}
             self._optimizer: torch.optim.Optimizer
             self._settle(1)
-            self._snapshot = self._take_snapshot()
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -171,7 +162,7 @@ class Engine:
         """Train from the last report on, and yield each report; numbers count through all phases.
 
         Raises:
-            Interrupted: ``interrupted()`` was true before a batch. The unfinished part is undone.
+            Interrupted: ``interrupted()`` was true before a batch.
             Diverged: A metric is not finite; the report is not yielded.
             OutOfMemory: A step does not fit into the device's memory.
             ValueError: Training changes a buffer that is not saved with the model.
@@ -182,73 +173,70 @@ class Engine:
             report = self._report + 1
             epoch, part = self._report // each + 1, self._report % each
             self._settle(epoch)
-            try:
-                doing = f"training with batches of {self._plan.batch_size}"
-                with self._explain_errors(doing, passes=True):
-                    metrics = self._run(epoch, part)
-            except Interrupted:
-                self.restore(self._snapshot)
-                raise
+            doing = f"training with batches of {self._plan.batch_size}"
+            needs = partial(self._needs, passes=True)
+            with memory.explain_errors(doing, device=self.device, needs=needs, passes=True):
+                metrics = self._run(epoch, part)
             for name, value in metrics.items():
                 if not math.isfinite(value):
-                    done = report // each if report % each == 0 else round(report / each, 3)
-                    raise Diverged(done, f"{name} is {value}")
+                    raise Diverged(report / each, f"{name} is {value}")
             self._report = report
-            self._snapshot = self._take_snapshot(self._snapshot["weights"])
             phase = self._plan.phases[self._plan.place_of(epoch)[0]]
             yield EpochResult(epoch=report, phase=phase.name, metrics=metrics, timestamp=now())
 
     def state(self) -> dict[str, Any]:
-        """Everything that is needed to resume after the last report, on the CPU.
+        """Everything that is needed to resume; only right after a report, or before the first one.
 
         Only tensors, numbers, strings, lists and dictionaries, so that
-        ``torch.load(weights_only=True)`` reads it. The caller must not change it.
+        ``torch.load(weights_only=True)`` reads it. The tensors are those that training changes,
+        not copies: store the state before the training continues.
         """
-        return self._snapshot
+        return {
+            "epoch": self._report,
+            "confusion": self.confusion,
+            "weights": {**self._staged.module.state_dict(), **self._frozen_weights},
+            "average": {} if self._average is None else self._average.tensors,
+            "optimizer": self._optimizer.state_dict()["state"],
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state of the same plan, data and seed."""
+        """Continue from a state of the same plan, data and seed; training changes its tensors."""
         self._report = state["epoch"]
         self.confusion, self.validated = state["confusion"], None
+        self._staged.module.load_state_dict(state["weights"])
+        # After the weights, of which it copies those that are frozen.
         self._settled = None
         self._settle(max(math.ceil(self._report / self._plan.reports_per_epoch), 1))
-        self._staged.module.load_state_dict(state["weights"])
         if self._average is not None:
             self._average.restore(state["average"])
         groups = self._optimizer.state_dict()["param_groups"]
-        # A copy, because torch would use the tensors of the state and change them in place.
-        past = _copied(state["optimizer"])
-        self._optimizer.load_state_dict({"state": past, "param_groups": groups})
-        self._snapshot = self._take_snapshot()
+        self._optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
 
     def weights(self) -> dict[str, Tensor]:
         """The model that was validated in the last report, as a state dict on the CPU.
 
-        Of the average if there is one; adapters are merged. The tensors share no memory with each
-        other, but with ``state``: the caller must not change them.
+        Of the average if there is one; adapters are merged. The tensors are copies, and those of
+        frozen weights are shared with ``state``.
         """
-        kept: dict[str, Tensor] = self._snapshot["average"] or self._snapshot["weights"]
+        average = {} if self._average is None else self._average.tensors
         if self._plan.lora is not None:
-            return lora.merged(self._staged.module, kept)
-        return kept
+            return lora.merged(self._staged.module, average)
+        kept = {} if average else self._frozen_weights
+        live = average or self._staged.module.state_dict()
+        return {name: kept[name] if name in kept else _copied(live[name]) for name in live}
 
-    def _explain_errors(self, doing: str, *, passes: bool = False) -> AbstractContextManager[None]:
-        """Explain failed allocations in a block."""
-
-        def needs() -> str:
-            example = None
-            if passes:
-                count = min(2, len(self._validation_targets))
-                inputs = self._validation_inputs[torch.arange(count)]
-                example = batches.to_device(inputs, self.device)
-            return memory.needed(
-                self._staged,
-                example,
-                samples=self._plan.micro_batch_size or self._plan.batch_size,
-                slots=max(optimizers.OPTIMIZERS[p.optimizer].slots for p in self._plan.phases),
-            )
-
-        return memory.explain_errors(doing, device=self.device, needs=needs, passes=passes)
+    def _needs(self, *, passes: bool = False) -> str:
+        """The memory that training needs, in words; with that of a pass if asked for."""
+        example = None
+        if passes:
+            few = torch.arange(min(2, len(self._validation_targets)))
+            example = batches.to_device(self._validation_inputs[few], self.device)
+        return memory.needed(
+            self._staged,
+            example,
+            samples=self._plan.micro_batch_size or self._plan.batch_size,
+            slots=max(optimizers.OPTIMIZERS[p.optimizer].slots for p in self._plan.phases),
+        )
 
     def _settle(self, epoch: int) -> None:
         """Freeze stages for an epoch, and build the optimizer when the trained set changes.
@@ -269,11 +257,17 @@ class Engine:
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
         self._settled = (number, frozen)
+        # Copied once, because no report changes them until the trained set does.
+        self._frozen_weights = {
+            name: _copied(weight)
+            for name, weight in self._staged.module.named_parameters()
+            if not weight.requires_grad
+        }
 
     def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
         trained = self._train_part(epoch, part)
-        self._require_unchanged_buffers()
+        stages.require_unchanged(self._staged, self._unsaved, self._plan.backbone["name"])
         validated = self._validate()
         each = self._plan.reports_per_epoch
         return {
@@ -306,7 +300,9 @@ class Engine:
         for step, (positions, inputs) in steps_of_part:
             self._stop_if_asked()
             batch_targets = self._batches.targets(positions)
-            self._set_learning_rates(phase, step)
+            self._rates = optimizers.set_learning_rates(
+                self._optimizer, phase, step=step, steps_per_epoch=steps
+            )
             loss, batch_weight, batch_outputs = self._step(
                 phase, epoch, step, positions, inputs, batch_targets
             )
@@ -375,19 +371,6 @@ class Engine:
         assert inputs is not None
         return inference.forward(module, inputs, device=self.device, precision=self._plan.precision)
 
-    def _require_unchanged_buffers(self) -> None:
-        """Refuse a model whose training changes what its state dict does not contain.
-
-        The model that is kept would not be the one that was validated.
-        """
-        now = dict(self._staged.module.named_buffers())
-        for name, first in self._unsaved.items():
-            if not torch.equal(now[name], first):
-                raise ValueError(
-                    f"{self._plan.backbone['name']}: training changes the buffer {name}, which is "
-                    "not saved with the model; register it with persistent=True."
-                )
-
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets
         with ema.temporary_weights(module, {} if self._average is None else self._average.tensors):
@@ -403,43 +386,11 @@ class Engine:
         self.validated = outputs, targets
         return inference.metrics_of(self._task, outputs, targets)
 
-    def _set_learning_rates(self, phase: Phase, step: int) -> None:
-        factor = optimizers.factor(
-            phase.schedule,
-            step=step,
-            steps=phase.epochs * self._batches.steps,
-            steps_per_epoch=self._batches.steps,
-        )
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["rate"] * factor
-        self._rates = {"learning_rate": phase.learning_rate * factor}
-        if phase.head_learning_rate not in (None, phase.learning_rate):
-            self._rates["learning_rate/head"] = phase.head_learning_rate * factor
-
     def _stop_if_asked(self) -> None:
         if self._interrupted():
             raise Interrupted(f"asked to stop after report {self._report}")
 
-    def _take_snapshot(self, last: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
-        """Everything that changes, and of the last snapshot the weights that are frozen."""
-        module, last = self._staged.module, last or {}
-        frozen = {name for name, weight in module.named_parameters() if not weight.requires_grad}
-        return {
-            "epoch": self._report,
-            "confusion": self.confusion,
-            "weights": {
-                name: last[name] if name in frozen and name in last else _copied(tensor)
-                for name, tensor in module.state_dict().items()
-            },
-            "average": {} if self._average is None else _copied(self._average.tensors),
-            "optimizer": _copied(self._optimizer.state_dict()["state"]),
-        }
 
-
-def _copied(value: Any) -> Any:
-    """Copies of every tensor in nested dictionaries, contiguous and on the CPU."""
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-    return value
+def _copied(tensor: Tensor) -> Tensor:
+    """A copy, contiguous and on the CPU."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -248,3 +248,24 @@ def factor(schedule: Schedule, *, step: int, steps: int, steps_per_epoch: int) -
         return (step + 1) / warmup
     done = step - warmup
     return SCHEDULES[schedule.name](schedule, done / (steps - warmup), done / steps_per_epoch)
+
+
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, phase: Phase, *, step: int, steps_per_epoch: int
+) -> dict[str, float]:
+    """Set the learning rates of a step; returns them by the names of their metrics.
+
+    Args:
+        optimizer: Built for the phase.
+        phase: Has the rates and their schedule.
+        step: Counted from 0 at the phase's start.
+        steps_per_epoch: Of the optimizer.
+    """
+    steps = phase.epochs * steps_per_epoch
+    by = factor(phase.schedule, step=step, steps=steps, steps_per_epoch=steps_per_epoch)
+    for group in optimizer.param_groups:
+        group["lr"] = group["rate"] * by
+    rates = {"learning_rate": phase.learning_rate * by}
+    if phase.head_learning_rate not in (None, phase.learning_rate):
+        rates["learning_rate/head"] = phase.head_learning_rate * by
+    return rates

@@ -184,7 +184,7 @@ class Result:
         device: The device it ran on.
         test: Metrics of the kept model on the test split (``test/accuracy``); confirmation only.
         provenance: What the numbers depend on besides the plan: ``commit``, ``packages``,
-            ``hardware``, ``threads``.
+            ``hardware``, ``threads``; ``micro_batch_size`` if it was halved for lack of memory.
         peak_memory: Peak bytes of training and validation in the last attempt: allocated on the
             accelerator if there is one, else resident in the process; None if the system does not
             report it.

@@ -6,7 +6,6 @@ Files are written in an order, and read in a way, that tolerate a writer that wa
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import uuid
@@ -209,7 +208,7 @@ class TrialDirectory:
             # Before the state: a kill in between leaves a digest without a state, not the reverse.
             write_atomically(_digest_path(current), sha256_of(Path(file.name)).encode())
 
-    def load_checkpoint(self) -> tuple[bytes | None, list[Path]]:
+    def find_checkpoint(self) -> tuple[Path | None, list[Path]]:
         """The newest undamaged state, or None; and the files renamed as damaged (``*.corrupt``)."""
         paths = [self.path / name for name in ("checkpoint.pt", "checkpoint.1.pt")]
         # Any digest may match: a kill between the two moves leaves a state with the other's digest.
@@ -218,9 +217,8 @@ class TrialDirectory:
         for path in paths:
             if not path.exists():
                 continue
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest().encode() in digests:
-                return content, damaged
+            if sha256_of(path).encode() in digests:
+                return path, damaged
             damaged.append(path.replace(path.with_name(path.name + ".corrupt")))
         return None, damaged
 

@@ -28,7 +28,7 @@ PROTOCOL = "workbench.protocol"
 PROTOCOL_2 = "workbench.protocol_2"  # of the second look, on the parent run
 DATA = "workbench.data_digest"
 # Below ``workbench.``: what the numbers depend on besides the plan (``Result.provenance``).
-PROVENANCE = ("commit", "packages", "hardware", "threads")
+PROVENANCE = ("commit", "packages", "hardware", "threads", "micro_batch_size")
 
 STATUS = {
     State.RUNNING: "RUNNING",

@@ -49,10 +49,23 @@ def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
         _LOGGER.warning("%s: cannot make the %s", name, what, exc_info=True)
 
 
-def write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]]) -> None:
+def write_examination(
+    directory: TrialDirectory,
+    scores: Sequence[Mapping[str, Any]],
+    mistakes: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write what was found about the kept model on validation, if anything was; log a failure."""
+
+    def write() -> None:
+        _write_scores(directory, scores)
+        write_mistakes(directory, mistakes)
+
+    if scores:
+        try_to_write(str(directory.path), "scores of the classes", write)
+
+
+def _write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]]) -> None:
     """Write ``per_class.csv``: a row for each class, label or column of numbers."""
-    if not scores:
-        return
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(scores[0]), lineterminator="\n")
     writer.writeheader()

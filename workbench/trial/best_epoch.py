@@ -46,11 +46,11 @@ class Trainer(Protocol):
         ...
 
     def state(self) -> dict[str, Any] | None:
-        """What is needed to resume after the last report; None if it can only start again."""
+        """What is needed to resume, right after a report; None if it can only start again."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state."""
+        """Continue from a state, whose tensors may then change."""
         ...
 
     def weights(self) -> Mapping[str, Tensor] | None:

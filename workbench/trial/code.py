@@ -5,6 +5,7 @@ A study records them when it is planned; a worker compares them before it trains
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench import backbones, usercode
@@ -53,12 +54,19 @@ def models(plan: Plan) -> list[str]:
     return [model for model in named if model and hub.is_model(model) and not is_file(model)]
 
 
-def is_as_planned(name: str, digest: str) -> bool:
-    """Whether a file, or a model of the hub, still has the digest that ``hashes`` gave it.
+def require_planned(planned: Mapping[str, str]) -> None:
+    """Check that the user's code and the models' files are those that a trial was planned with.
+
+    Args:
+        planned: Digests by path (``Plan.code``).
 
     Raises:
-        UserCodeError: The file cannot be read.
+        ValueError: A file has changed, or does not exist.
     """
-    if hub.is_hub(name):
-        return hub.commit_of(name) == digest
-    return usercode.sha256_of_file(Path(name)) == digest
+    for name, digest in planned.items():
+        if hub.is_hub(name):
+            same = hub.commit_of(name) == digest
+        else:
+            same = usercode.sha256_of_file(Path(name)) == digest
+        if not same:
+            raise ValueError(f"{name} has changed since the study was planned.")

@@ -6,7 +6,7 @@ of the confirmation is tested when its training is complete.
 
 from __future__ import annotations
 
-import io
+import gc
 import json
 import logging
 import os
@@ -14,11 +14,12 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
 
 import torch
 
 from workbench import backbones, record, tasks
+from workbench.backbones.stages import OutOfMemory
 from workbench.datasets import Data
 from workbench.datasets.preparation import Preparation, preparation_of
 from workbench.engine import memory
@@ -37,7 +38,15 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError, writing
 from workbench.tasks import Task
-from workbench.trial import artifacts, best_epoch, code, evaluation, failures, saved_weights
+from workbench.trial import (
+    artifacts,
+    best_epoch,
+    checkpoint,
+    code,
+    evaluation,
+    failures,
+    saved_weights,
+)
 from workbench.trial.best_epoch import Chosen, Trainer
 from workbench.trial.evaluation import Tested
 from workbench.trial.trainers import trainer_of
@@ -78,7 +87,7 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         Locked: An earlier attempt is still running.
         DiskError: The record cannot be written. The trial has not failed; it can be resumed from
             its last checkpoint.
-        Lost: A loader process died. The next attempt continues after the last report.
+        Lost: A loader process died. The next attempt continues from the last checkpoint.
     """
     note = f"process {os.getpid()} on {socket.gethostname()}"
     with record.lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
@@ -93,20 +102,6 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         if result.state.ended:
             directory.drop_checkpoints()
         return result
-
-
-def require_planned_code(planned: Mapping[str, str]) -> None:
-    """Check that the user's code and the models' files are those that a trial was planned with.
-
-    Args:
-        planned: Digests by path (``Plan.code``).
-
-    Raises:
-        ValueError: A file has changed, or does not exist.
-    """
-    for path, digest in planned.items():
-        if not code.is_as_planned(path, digest):
-            raise ValueError(f"{path} has changed since the study was planned.")
 
 
 class _Attempt:
@@ -136,6 +131,8 @@ class _Attempt:
         self.peak: int | None = None
         self.tested: Tested | None = None
         self.restarted = False
+        # The plan's, halved because training ran out of memory.
+        self.micro_batch_size: int | None = None
 
     def run(self) -> Result:
         error = None
@@ -144,8 +141,6 @@ class _Attempt:
                 state, reason = self._train_and_test()
         except Interrupted:
             state, reason = State.PARKED, "interrupted"
-            if self.trainer is not None and self.history:
-                self._checkpoint(self.trainer)
         except Diverged as divergence:
             state = State.FAILED
             reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
@@ -153,18 +148,17 @@ class _Attempt:
             raise  # Not a failure of the trial: no result is written.
         except Exception as failure:
             if is_dead_loader(failure):
-                if self.trainer is not None and self.history:
-                    self._checkpoint(self.trainer)
                 raise Lost(
                     f"a loader process died: {failure} The machine may have run out of memory; "
                     "with loader_workers: 0 the training process makes the batches itself."
                 ) from failure
             state, error = State.FAILED, traceback.format_exc()
             reason = failures.reason(failure, self.spec.plan.code)
-        if state is State.COMPLETE:
-            self.store(self._write_weights)
         if state is State.COMPLETE and (chosen := self.chosen) is not None:
-            self.store(lambda: self._leave_artifacts(chosen))
+            self.store(lambda: self._write_weights(chosen))
+            self.store(
+                lambda: artifacts.write_examination(self.directory, chosen.scores, chosen.mistakes)
+            )
         return self._result(state, reason, error)
 
     def store(self, write: Callable[[], None]) -> None:
@@ -192,14 +186,14 @@ class _Attempt:
         with writing(self.directory.path):
             return write()
 
-    def _write_weights(self) -> None:
-        if self.chosen is not None and self.data is not None and self.preparation is not None:
+    def _write_weights(self, chosen: Chosen) -> None:
+        if self.data is not None and self.preparation is not None:
             saved_weights.write_weights(
                 self.directory,
                 self.spec,
-                self.chosen.weights,
-                epoch=self.chosen.epoch,
-                value=self.chosen.value,
+                chosen.weights,
+                epoch=chosen.epoch,
+                value=chosen.value,
                 data=self.data,
                 preparation=self.preparation,
             )
@@ -229,6 +223,8 @@ class _Attempt:
 
         def before() -> None:
             if self.interrupted():
+                assert self.trainer is not None
+                self._checkpoint(self.trainer)
                 raise Interrupted("asked to stop during the test")
 
         self.tested = evaluation.measure(
@@ -245,10 +241,35 @@ class _Attempt:
         self.store(lambda: tested.write(self.directory))
 
     def _train(self) -> tuple[State, str | None]:
+        """Train; once more with half the micro-batch where that runs out of memory."""
+        try:
+            return self._train_once()
+        except OutOfMemory as failure:
+            if (half := self.micro_batch_size) is not None:
+                again = f"{failure} This was the second try, with micro_batch_size: {half}."
+                raise OutOfMemory(again) from failure
+            half = self._half_micro_batch()
+            if half is None:
+                raise
+            _LOGGER.warning("%s: %s Next try: micro_batch_size: %d.", self.spec.name, failure, half)
+        # Here, because the error holds the tensors of its pass; and the engine refers to itself.
+        self.trainer, self.micro_batch_size = None, half
+        gc.collect()
+        return self._train()
+
+    def _half_micro_batch(self) -> int | None:
+        """Half the samples of a forward pass; None if smaller passes cannot help."""
+        plan = self.spec.plan
+        # They do not help to build a model, and are not known to a user's own training.
+        if self.trainer is None or self.data is None or plan.trial is not None:
+            return None
+        size = plan.micro_batch_size or plan.batch_size
+        return min(size, len(self.data.train.index)) // 2 or None
+
+    def _train_once(self) -> tuple[State, str | None]:
         """Train until the plan, early stopping or the driver ends it; returns state and reason."""
-        trainer = self.trainer = self._trainer()
-        plan, restored = self.spec.plan, self._restore(trainer)
-        accepted = len(self.history)
+        trainer, restored = self._resume()
+        plan, accepted = self.spec.plan, len(self.history)
         if self.history and (answer := self._ask(self.history[-1])) is not Decision.CONTINUE:
             return self._obey(answer)
         if self._ends_early(restored):
@@ -286,12 +307,16 @@ class _Attempt:
         # At the start, because the code may be edited while the trial runs.
         self.provenance = environment.provenance(str(device), plan.threads, self._commit())
         self.peak_is_known = memory.start_peak(device)
-        require_planned_code(plan.code)
+        code.require_planned(plan.code)
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
         # At the start, because the files of the data set may be gone at the end.
         self.preparation = preparation_of(plan.dataset, data, target=tasks.target_of(plan.task))
         self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
-        return trainer_of(self.spec, data, task, device, self.interrupted)
+        if self.micro_batch_size is not None:
+            plan = replace(plan, micro_batch_size=self.micro_batch_size)
+            tag = f"{self.micro_batch_size}, halved after running out of memory"
+            self.provenance = {**self.provenance, "micro_batch_size": tag}
+        return trainer_of(replace(self.spec, plan=plan), data, task, device, self.interrupted)
 
     def _ask(self, result: EpochResult) -> Decision:
         answer = self.report(result)
@@ -316,41 +341,26 @@ class _Attempt:
             )
 
     def _checkpoint(self, trainer: Trainer) -> None:
-        reached = trainer.state()
-        if reached is None:
-            return
-        state = {"engine": reached, "chosen": None if self.chosen is None else vars(self.chosen)}
+        kept = self.chosen, self.micro_batch_size
+        self.store(lambda: checkpoint.write(self.directory, trainer, *kept))
 
-        def save() -> None:
-            # The history first: after a power cut no checkpoint may be ahead of it.
-            self.directory.sync_history()
-            self.directory.save_checkpoint(lambda file: torch.save(state, file))
-
-        self.store(save)
-
-    def _restore(self, trainer: Trainer) -> int:
-        """Restore the last checkpoint; returns the number of its report, or 0 without one."""
-        content, damaged = self.directory.load_checkpoint()
-        if content is None:
-            self.restarted = bool(damaged)
-            return 0
-        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
-        reached = int(state["engine"]["epoch"])
+    def _resume(self) -> tuple[Trainer, int]:
+        """The trainer after the last checkpoint, and the number of its report; 0 without one."""
+        path, damaged = self.directory.find_checkpoint()
+        self.restarted = self.restarted or (path is None and bool(damaged))
+        content = {} if path is None else checkpoint.read(path)
+        self.micro_batch_size = self.micro_batch_size or content.get("micro_batch_size")
+        trainer = self.trainer = self._trainer()
+        reached = int(content["engine"]["epoch"]) if content else 0
         if reached > len(self.history):
-            return 0  # The history was damaged and cut: its epochs are trained again.
-        trainer.restore(state["engine"])
-        if state["chosen"] is not None:
-            self.chosen = Chosen(**state["chosen"])
-        return reached
-
-    def _leave_artifacts(self, chosen: Chosen) -> None:
-        if chosen.scores:
-
-            def write() -> None:
-                artifacts.write_scores(self.directory, chosen.scores)
-                artifacts.write_mistakes(self.directory, chosen.mistakes)
-
-            artifacts.try_to_write(self.spec.name, "scores of the classes", write)
+            return trainer, 0  # The history was damaged and cut: its epochs are trained again.
+        if content:
+            chosen = checkpoint.restore(content, trainer)
+            # When memory has run out, the best epoch may be later than the checkpoint.
+            self.chosen = self.chosen or chosen
+        if self.micro_batch_size is not None:
+            self._checkpoint(trainer)  # So that a later attempt trains with it too.
+        return trainer, reached
 
     def _commit(self) -> str:
         """The commit of the study's code, as the driver recorded it; empty if it did not."""

@@ -221,8 +221,7 @@ class UserTrial:
         self._weights = tensors
         for name, value in metrics.items():
             if not math.isfinite(value):
-                done = number * self.trial.plan.report_every
-                raise Diverged(int(done) if done == int(done) else done, f"{name} is {value}")
+                raise Diverged(number * self.trial.plan.report_every, f"{name} is {value}")
         metrics.setdefault("seconds", seconds)
         if isinstance(report, EpochResult):
             return replace(report, epoch=number, metrics=metrics)

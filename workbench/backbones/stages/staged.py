@@ -7,9 +7,10 @@ Used by every backbone and the engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from workbench.backbones.depth import ALL, resolve_depth
@@ -154,6 +155,28 @@ def unsaved(staged: Staged) -> dict[str, Tensor]:
     saved = staged.module.state_dict().keys()
     buffers = staged.module.named_buffers()
     return {name: tensor.detach().clone() for name, tensor in buffers if name not in saved}
+
+
+def require_unchanged(staged: Staged, before: Mapping[str, Tensor], backbone: str) -> None:
+    """Refuse a model whose training changes what its state dict does not contain.
+
+    The model that is kept would not be the one that was validated.
+
+    Args:
+        staged: After training.
+        before: Its ``unsaved`` buffers before training.
+        backbone: Name in the message.
+
+    Raises:
+        ValueError: A buffer has changed.
+    """
+    now = dict(staged.module.named_buffers())
+    for name, first in before.items():
+        if not torch.equal(now[name], first):
+            raise ValueError(
+                f"{backbone}: training changes the buffer {name}, which is not saved with the "
+                "model; register it with persistent=True."
+            )
 
 
 def describe(staged: Staged) -> list[tuple[str, int]]:

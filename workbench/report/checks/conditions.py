@@ -1,4 +1,4 @@
-"""Checks that runs were made under the same conditions: commit, packages, hardware, threads.
+"""Checks that runs were made under the same conditions: commit, packages, hardware, and so on.
 
 Used for the trials of a search and for the runs of a confirmation.
 """
@@ -11,15 +11,25 @@ from workbench.report.checks import Answer
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Doubt
 from workbench.verdict.guards import provenance
+from workbench.verdict.refusals import because
 from workbench.verdict.wording.numbers import listed
 
 CONDITIONS = ("commit", "packages", "hardware", "threads")
 
 
 def mixed(runs: Sequence[TrialRun]) -> tuple[Doubt, ...]:
-    """A doubt for each condition that differs between runs that have ended."""
+    """A doubt for each condition that differs between runs that have ended.
+
+    And one for runs that ran out of memory and were not trained as planned.
+    """
     ended = [run for run in runs if run.ended]
-    return provenance({name: [run.provenance.get(name) for run in ended] for name in CONDITIONS})
+    kinds = {name: [run.provenance.get(name) for run in ended] for name in CONDITIONS}
+    doubts = provenance(kinds)
+    if halved := [run.name for run in ended if "micro_batch_size" in run.provenance]:
+        text = "After running out of memory, trained with half the micro-batch: "
+        text += f"{listed(halved)}. It matters if the model has batch normalization."
+        doubts += (because(16, None, text),)
+    return doubts
 
 
 def compare(runs: Sequence[TrialRun], noun: str) -> Answer:
