@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,11 +42,18 @@ def test_a_trial_without_memory_is_that_of_half_the_micro_batch_and_says_so(
     spec: Spec, with_half: TrialDirectory, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     directory = directory_for(spec(8), tmp_path / "t")
-    result = trial_run.run(directory, report=go_on, interrupted=never)
+    models: list[int] = []
+
+    def count(line: EpochResult) -> Decision:
+        models.append(sum(type(each).__name__ == "Hungry" for each in gc.get_objects()))
+        return go_on(line)
+
+    result = trial_run.run(directory, report=count, interrupted=never)
     assert result.state is State.COMPLETE
+    assert models[0] == 1, "the memory of the first try is free"
     assert result.provenance["micro_batch_size"] == "8, halved after running out of memory"
     assert "out of memory while training with batches of 16: tried to allocate 21 MB" in caplog.text
-    assert "Next try: micro_batch_size: 8." in caplog.text
+    assert "Now micro-batches of 8." in caplog.text
     assert numbers(directory) == numbers(with_half)
     assert directory.weights.read_bytes() == with_half.weights.read_bytes()
     planned_so = with_half.result()

@@ -251,8 +251,8 @@ class _Attempt:
             half = self._half_micro_batch()
             if half is None:
                 raise
-            _LOGGER.warning("%s: %s Next try: micro_batch_size: %d.", self.spec.name, failure, half)
-        # Here, because the error holds the tensors of its pass; and the engine refers to itself.
+            _LOGGER.warning("%s: %s Now micro-batches of %d.", self.spec.name, str(failure), half)
+        # Here, because the error refers to the tensors of its pass, and the engine to itself.
         self.trainer, self.micro_batch_size = None, half
         gc.collect()
         return self._train()
