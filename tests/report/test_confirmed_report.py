@@ -680,7 +680,7 @@ def test_what_decides_a_verdict_stands_first_and_excluded_rivals_last() -> None:
 
 def test_many_excluded_rivals_are_folded_on_the_page(summary: dict[str, Any]) -> None:
     excluded: list[dict[str, Any]] = [
-        {"text": f"adamw-0 beats s{n} (p).", "rule": None} for n in range(6)
+        {"text": f"sgd beats s{n} (p).", "rule": None} for n in range(6)
     ]
     first = summary["why"]["first"]
     few, many = (

@@ -121,6 +121,14 @@ def test_a_phone_shows_the_page_without_scrolling_it_sideways(
         assert "gradient" in box.evaluate("box => getComputedStyle(box).backgroundImage")
 
 
+def test_no_line_ends_within_the_name_of_a_strategy(chromium: Browser, index: Path) -> None:
+    lines = "(names) => names.map((name) => name.getClientRects().length)"
+    with opened(chromium, index, PHONE) as page:
+        for part in (".verdict span.nowrap", "figcaption span.nowrap"):
+            assert set(page.locator(part).evaluate_all(lines)) == {1}
+        assert "adam-0" in page.locator(".headline").inner_text()
+
+
 def test_the_last_of_an_odd_number_of_figures_has_its_caption_beside_it(
     chromium: Browser, index: Path
 ) -> None:
@@ -160,7 +168,8 @@ def test_dark_mode_has_light_text_on_dark_paper_also_in_figures(
 def test_paper_shows_what_a_screen_folds_and_no_controls(chromium: Browser, index: Path) -> None:
     with opened(chromium, index, color_scheme="dark") as page:
         page.emulate_media(media="print")
-        assert page.locator(f"{PAIRS} tbody tr").first.is_visible()
+        for folded in (f"{PAIRS} tbody tr", "details:has(> summary:text('passed')) li"):
+            assert page.locator(folded).first.is_visible()
         assert not page.locator("nav").is_visible()
         assert not page.locator(f"{PAIRS} input").is_visible()
         paper = page.locator("body").evaluate("node => getComputedStyle(node).backgroundColor")
@@ -187,3 +196,24 @@ def test_the_page_of_any_results_has_tables_that_sort_and_no_barrier(
         seconds = page.locator("table:has(th[aria-sort]) tbody tr > :nth-child(2)")
         assert seconds.all_inner_texts() == sorted(seconds.all_inner_texts())
         assert browser.barriers(page) == []
+
+
+def test_the_page_over_data_sets_folds_the_tables_of_each_and_prints_them(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    lines = [
+        f"{dataset},{name},{seed},{value + 0.001 * ((seed + at) * place % 7)}"
+        for place, (name, value) in enumerate({"a": 0.93, "b": 0.91}.items(), start=1)
+        for at, dataset in enumerate(("cars", "birds", "dogs", "food", "pets", "texts"))
+        for seed in range(6)
+    ]
+    table = tmp_path / "results.csv"
+    table.write_text("\n".join(["dataset,strategy,seed,value", *lines]))
+    judge(table, home=tmp_path, out=tmp_path / "out")
+    with opened(chromium, tmp_path / "out/index.html", PHONE) as page:
+        browser.keep(page, "verdict-datasets", whole=True)
+        assert page.evaluate(PAGE_EXCESS) == 0
+        folded = page.locator("h2:text('Each data set') ~ details table")
+        assert [each.is_visible() for each in folded.all()] == [False] * 12
+        page.emulate_media(media="print")
+        assert all(each.is_visible() for each in folded.all())

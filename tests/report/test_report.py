@@ -109,7 +109,7 @@ def test_a_search_alone_is_exploratory_and_says_what_that_means(written: Path) -
     assert verdict["word"] == "EXPLORATORY"
     assert summary["confirmation"] is None and summary["emphasis"] is None
     for name in ("index.html", "report.md"):
-        text = (written / name).read_text()
+        text = " ".join("".join(Page((written / name).read_text()).text).split())
         assert "EXPLORATORY" in text[: len(text) // 3]
         assert verdict["headline"] in text and verdict["claim"] in text
     assert "EXPLORATORY" in (note := report.markdown_summary(summary))

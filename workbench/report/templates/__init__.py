@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from workbench.plotting import naming
 from workbench.verdict.wording import numbers
@@ -30,6 +30,8 @@ words = naming.words
 _TONES = {"WINNER": "firm", "GOOD ENOUGH": "firm", "NOT COMPARABLE": "halt"}
 _NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
 _NONE = "–"
+# A longer one may not fit on a line of a phone.
+_HYPHENATED = re.compile(r"(?<!\S)(?=\S{,30}(?!\S))\S+-\S+")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -142,6 +144,13 @@ def within(trial: str, strategy: str) -> str:
     return trial.removeprefix(f"{strategy}/")
 
 
+def prose(text: str) -> Markup:
+    """Text of the page in which no line ends within a name or a number: ``adam-0``, ``p = .03``."""
+    # Not with other characters: a name that a reader copies must be the name.
+    written = str(escape(text)).replace(" %", "&nbsp;%").replace(" = ", "&nbsp;=&nbsp;")
+    return Markup(_HYPHENATED.sub(r'<span class="nowrap">\g<0></span>', written))
+
+
 def escape_markdown(value: Any) -> Any:
     """Text that Markdown, and HTML within it, displays literally."""
     if isinstance(value, Markup | Undefined):
@@ -165,7 +174,8 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
     )
     measured = (number, signed, interval, reach, share, bare_p, p_value)
     written = (numbers.ahead_on, numbers.ceiling, setting, whole, given, size, counted, span)
-    for function in (*measured, *written, within, duration, moment, words, aside, scale, knobs):
+    texts = (within, duration, moment, words, aside, prose)
+    for function in (*measured, *written, *texts, scale, knobs):
         environment.filters[function.__name__] = function
     environment.globals["tones"] = _TONES
     # A run id from a store must not add path segments or a query to a link.
