@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +210,17 @@ def test_the_command_prints_csv_or_writes_it(searched: Path, wines: Path, tmp_pa
     assert (written.exit_code, written.stdout) == (0, "")
     assert f"178 predictions of {name}: {out}" in written.stderr
     assert out.read_text() == printed.stdout
+
+
+def test_a_reader_who_has_seen_enough_ends_the_command_quietly(searched: Path, wines: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as ``| head`` does
+    command = [sys.executable, "-m", "workbench", "predict", "tiny", str(wines)]
+    done = subprocess.run(
+        [*command, "--home", str(searched)], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_the_command_says_what_is_wrong_and_exits_with_2(searched: Path, wines: Path) -> None:

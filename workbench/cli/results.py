@@ -215,18 +215,18 @@ def predict(
 
     with terminal.errors(also=(saved_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
-        if out is None:
-            found.write(sys.stdout)
-        else:
+        if out is not None:
             with out.open("w", encoding="utf-8", newline="") as file:
                 found.write(file)
-        where = "" if out is None else f": {out}"
-        typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
-        if found.scores:
-            scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
-            typer.echo(f"against their labels: {scores}", err=True)
-        elif found.unscored:
-            typer.echo(f"no scores: {found.unscored}.", err=True)
+    if out is None:
+        found.write(sys.stdout)
+    where = "" if out is None else f": {out}"
+    typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
+    if found.scores:
+        scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
+        typer.echo(f"against their labels: {scores}", err=True)
+    elif found.unscored:
+        typer.echo(f"no scores: {found.unscored}.", err=True)
 
 
 @results.command()
