@@ -325,6 +325,8 @@ def test_a_set_of_one_is_no_winner_where_the_test_of_the_winner_does_not_pass() 
     close = decide(evidence(*arms))
     assert (close.word, close.sides[0].behind) == (Word.GOOD_ENOUGH, 0)
     assert "no other configuration compared is higher than a in test accuracy;" in close.claim
+    assert "It is no WINNER, which takes a stricter test: a has the best mean" in close.headline
+    assert close.reasons[0].text.startswith("The stricter test of a winner does not exclude b: ")
 
 
 def test_a_set_of_all_is_inconclusive_and_says_how_many_seeds_each_rival_needs() -> None:

@@ -40,8 +40,12 @@ def compared(verdict: Verdict) -> str:
     if verdict.smallest_effect is None:
         missing = " No smallest effect was given, so the size of a difference is not judged."
     best = f"{verdict.leader} has the best mean{across} and"
+    # With a bound of 0 "no winner is shown" would read as a contradiction.
+    no_winner = "No single winner is shown"
+    if verdict.word == Word.GOOD_ENOUGH and not words.behind(verdict):
+        no_winner = "It is no WINNER, which takes a stricter test"
     return (
-        f"{text} No single winner is shown: {best}"
+        f"{text} {no_winner}: {best}"
         f" {words.lead(verdict, pair, words.rival(pair, verdict))}"
         f" ({words.interval(verdict, pair, words.alone(verdict))};"
         f" ahead {words.agreement(verdict, pair)})."
@@ -51,8 +55,7 @@ def compared(verdict: Verdict) -> str:
 
 def bound(verdict: Verdict) -> str:
     """How far the leader can be behind the best, compared with the smallest effect."""
-    side = next(side for side in verdict.sides if side.name == verdict.leader)
-    behind, effect = side.behind or 0.0, verdict.smallest_effect or 0.0
+    behind, effect = words.behind(verdict), verdict.smallest_effect or 0.0
     found = words.closest(verdict).difference
     places = numbers.signed(numbers.places_for(found.low, found.high, effect, behind), behind)
     # Rounded up, a bound still holds; it must not read as the smallest effect, which it is below.

@@ -82,6 +82,8 @@ def _reason(verdict: Verdict, pair: Comparison) -> str:
     tested = "" if side.p_best is None else f" ({p_value(side.p_best)})"
     if other in verdict.excluded:
         return f"{other} is not the single best: {lead}{tested}."
+    if verdict.word == Word.GOOD_ENOUGH and not words.behind(verdict):
+        return f"The stricter test of a winner does not exclude {other}: {lead}{tested}."
     return f"{other} may be the best: {lead}{tested}."
 
 

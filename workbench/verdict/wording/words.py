@@ -227,6 +227,12 @@ def the_set(verdict: Verdict, *, most: int = 50) -> str:
     )
 
 
+def behind(verdict: Verdict) -> float:
+    """How far the leader can be behind the best; 0 if nothing is known."""
+    leader = next(side for side in verdict.sides if side.name == verdict.leader)
+    return leader.behind or 0.0
+
+
 def any_of(verdict: Verdict) -> str:
     """All candidates: ``either of the 2`` or ``any of the 4``."""
     number = len(verdict.candidates)
