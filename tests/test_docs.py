@@ -12,8 +12,8 @@ import yaml
 from tests.support import knob_tables
 from workbench.backbones import BACKBONES
 from workbench.commands.check import check_file
-from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.datasets.augmentations import AUGMENTATIONS
+from workbench.datasets.catalogue import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.record.strategy import Schedule
 from workbench.study.config import BLOCKS, load, load_all, recipes, schema

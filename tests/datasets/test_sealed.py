@@ -274,7 +274,7 @@ def test_where_data_are_split_and_trained_on_nobody_else_asks_for_a_test_part() 
     assert readers == {
         # How many there are, which, and whether they are copies: for ``check``, before any trial.
         ("workbench.datasets.loading", "sizes"),
-        ("workbench.datasets.divisions", "overlap"),
+        ("workbench.datasets.loading", "overlap"),
         ("workbench.datasets.loading", "load_test"),
         ("workbench.datasets.splits.duplicates", "across"),
         ("workbench.datasets.preprocessing", "with_test"),

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from tests.support import torchvision_files as files
 from workbench import datasets, downloads
-from workbench.datasets import TARGETS, Samples, torchvision_names
+from workbench.datasets import Samples, torchvision_names
+from workbench.datasets.catalogue import Entry
+from workbench.datasets.samples import TARGETS
 from workbench.datasets.torchvision_sets import read
 
 torch.set_num_threads(1)
@@ -67,7 +69,7 @@ def test_every_data_set_of_the_catalogue_is_tested_here() -> None:
     assert all(target in TARGETS for name in files.WRITERS for target in entry(name).targets)
 
 
-def entry(name: str) -> datasets.Entry:
+def entry(name: str) -> Entry:
     found = datasets.entry_of(name)
     assert found is not None
     return found

@@ -5,34 +5,23 @@ A new data set is a module here and an entry in ``catalogue``. Importing it load
 
 from __future__ import annotations
 
-from workbench.datasets.catalogue import (
-    COMMON_OPTIONS,
-    DATASETS,
-    IMAGE_OPTIONS,
-    Entry,
-    common_options,
-    entry_of,
-)
-from workbench.datasets.divisions import Division, overlap
+from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.loading import (
+    Division,
     load,
     load_test,
+    overlap,
     paths_of,
     require_repeatable,
     sizes,
-    stored_shape,
 )
-from workbench.datasets.samples import TARGETS, Data, Part, Samples
+from workbench.datasets.samples import Data, Part, Samples
 from workbench.datasets.splits.seal import Sealed, must_be_open
 
 __all__ = [
-    "COMMON_OPTIONS",
     "DATASETS",
-    "IMAGE_OPTIONS",
-    "TARGETS",
     "Data",
     "Division",
-    "Entry",
     "Part",
     "Samples",
     "Sealed",
@@ -45,5 +34,4 @@ __all__ = [
     "paths_of",
     "require_repeatable",
     "sizes",
-    "stored_shape",
 ]

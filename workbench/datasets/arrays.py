@@ -48,29 +48,31 @@ def read(
             ``of_arrays``).
     """
     place = Path(path)
-    arrays, files = _arrays(place)
+    arrays = _arrays(place)
     inputs = inputs or _name_of("inputs", _INPUTS, arrays, place)
     targets = targets or _name_of("targets", _TARGETS, arrays, place)
     names = next((arrays[name] for name in _CLASSES if name in arrays), None)
     classes = None if names is None else [str(name) for name in names.reshape(-1)]
     try:
         samples = _samples(arrays, inputs, targets, target, classes)
-        return _map_images(samples, files.get(inputs))
+        return _map_images(samples, arrays.get(inputs))
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
 
 
-def _arrays(place: Path) -> tuple[Mapping[str, _Array], dict[str, Path]]:
+def _arrays(place: Path) -> dict[str, _Array]:
     if place.is_dir():
-        files = {file.stem: file for file in sorted(place.glob("*.npy"))}
-        if not files:
+        arrays: dict[str, _Array] = {}
+        for file in sorted(place.glob("*.npy")):
+            arrays |= load(file)
+        if not arrays:
             raise ValueError(f"{place} contains no .npy files.")
-        return {name: load(file)[name] for name, file in files.items()}, files
+        return arrays
     if not place.is_file():
         raise ValueError(f"dataset.path must be an .npz file or a folder, but {place} is neither.")
     if not zipfile.is_zipfile(place):
         raise ValueError(f"{place} is not an .npz file; write one with numpy.savez.")
-    return load(place), {}
+    return load(place)
 
 
 def load(file: Path) -> dict[str, _Array]:
@@ -182,19 +184,18 @@ def _by_part(arrays: Mapping[str, _Array], stem: str) -> dict[int, str]:
     return names
 
 
-def _map_images(samples: Samples, file: Path | None) -> Samples:
-    """The same samples, with large images mapped if the file has the layout of ``Samples``."""
+def _map_images(samples: Samples, stored: _Array | None) -> Samples:
+    """The same samples, with mapped images if the array in the file has the form of theirs."""
     images = samples.inputs
-    if file is None or samples.kind != "image" or file.stat().st_size < LARGE:
+    if not isinstance(stored, np.memmap) or not isinstance(images, Tensor) or images.ndim != 4:
         return samples
-    assert isinstance(images, Tensor)
     # Only an array with the right layout can be mapped; others were converted, so they are copies.
-    stored = np.load(file, mmap_mode="r", allow_pickle=False)
-    same_layout = stored.ndim == 3 or stored.shape == tuple(images.shape)
-    kind = stored.dtype
+    shape, kind = tuple(images.shape), stored.dtype
+    same_layout = stored.ndim == 3 or stored.shape == shape
     if not same_layout or not stored.flags.c_contiguous or kind not in (np.uint8, np.float32):
         return samples
-    shape, offset = tuple(images.shape), int(stored.offset)
-    digest = sha256_of(file)
-    mapped = Mapped(path=file, shape=shape, sha256=digest, dtype=kind.name, offset=offset)
+    file = Path(str(stored.filename))
+    mapped = Mapped(
+        path=file, shape=shape, sha256=sha256_of(file), dtype=kind.name, offset=int(stored.offset)
+    )
     return replace(samples, inputs=mapped.open(), mapped=mapped)

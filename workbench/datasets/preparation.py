@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workbench import usercode
 from workbench.datasets.catalogue import entry_of
-from workbench.datasets.loading import levels_of, stored_shape
+from workbench.datasets.loading import pool_of
 from workbench.datasets.samples import Data, Levels
 from workbench.record.strategy import Knobs
 
@@ -95,17 +95,16 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
     Raises:
         Absent, ValueError: The data set cannot be read any more.
     """
-    stored: tuple[int, ...] = ()
-    if data.kind == "image":
-        stored = stored_shape(dataset, target=target)
+    samples = pool_of(dataset, target=target).samples
+    shape = () if isinstance(samples.inputs, tuple) else tuple(samples.inputs.shape[1:])
     return Preparation(
         dataset=dataset,
         kind=data.kind,
         input_shape=data.input_shape,
-        stored_shape=stored,
+        stored_shape=shape if data.kind == "image" else (),
         mean=data.mean,
         std=data.std,
-        levels=levels_of(dataset, target=target),
+        levels=samples.levels,
     )
 
 

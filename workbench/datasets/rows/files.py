@@ -16,30 +16,22 @@ from workbench.datasets.rows.rows import PARTS, Rows
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
 _SHOWN = 10
+# The options of ``read``.
+_FILES = ("validation_path", "test_path", "delimiter")
 
 
-def labelled(
-    *,
-    path: str,
-    validation_path: str | None = None,
-    test_path: str | None = None,
-    delimiter: str | None = None,
-    **options: Any,
-) -> tuple[Rows, RowOptions]:
+def labelled(*, path: str, **options: Any) -> tuple[Rows, RowOptions]:
     """Rows with targets, and the options for their columns.
 
     Args:
-        path: A CSV, TSV, JSONL or Parquet file, or a folder with ``train.csv`` and the like.
-        validation_path: File of the validation part.
-        test_path: File of the test part.
-        delimiter: Between the columns of a CSV.
-        options: See ``RowOptions``.
+        path: As for ``read``.
+        options: The others of ``read``, and those of ``RowOptions``.
 
     Raises:
         ValueError: As for ``read``.
     """
-    rows = read(path, validation_path=validation_path, test_path=test_path, delimiter=delimiter)
-    return rows, RowOptions(**options)
+    files = {name: options.pop(name) for name in _FILES if name in options}
+    return read(path, **files), RowOptions(**options)
 
 
 def read(
@@ -52,7 +44,7 @@ def read(
     """The rows of a file, of a folder with ``train.csv`` and ``test.csv``, or of several files.
 
     Args:
-        path: The training file, the only file, or a folder.
+        path: The training file, the only file, or a folder; CSV, TSV, JSONL or Parquet.
         validation_path: File of the validation part.
         test_path: File of the test part.
         delimiter: Between the columns of a CSV; by default a comma, or a tab in a TSV.
