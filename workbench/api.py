@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import record, report
+from workbench import record
 from workbench.cli import printed, terminal
 from workbench.cli.notebook import Picture, Printed, summary_lines
 from workbench.commands import browse, home_studies
@@ -24,7 +24,6 @@ from workbench.commands.run import run_study
 from workbench.messages import listed
 from workbench.study.config import from_mapping, load_all
 from workbench.study.config.changes import Unready
-from workbench.tracker import Tracker
 from workbench.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -326,9 +325,7 @@ class Study(Printed):
 
     def _composed(self, name: str, *, figures: bool = False) -> Composed:
         self._require_run()
-        tracker = Tracker(self.home, name, create=False)
-        directory = record.study_directory(self.home, name)
-        return report.compose(publish.material(tracker, name, directory), figures=figures)
+        return publish.composed(self.home, name, figures=figures)
 
     def _source(self) -> tuple[Path, Sequence[str]]:
         if self._file is not None:

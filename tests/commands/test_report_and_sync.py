@@ -18,7 +18,7 @@ from tests.support import mlflow_home as made
 from tests.support.studies import hold
 from tests.support.tiny import TINY
 from workbench import record, report
-from workbench.commands import browse
+from workbench.commands import across, browse
 from workbench.commands import report as publish
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.commands.home_studies import Unknown
@@ -227,7 +227,7 @@ def test_a_study_file_that_was_edited_after_the_confirmation_is_noted(
     (folder / "study.json").write_text(json.dumps(described))
 
     def notes(name: str) -> tuple[str, ...]:
-        return publish.write(name, own_home, out).notes
+        return across.write_report(name, own_home, out).notes
 
     file.write_text(f"# A comment.\n{file.read_text()}")
     assert notes(made.STUDY) == ()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from workbench import record, report
+from workbench import record
 from workbench.commands import report as publish
 from workbench.commands.report import Written
 from workbench.commands.verdict import Judged
@@ -16,7 +16,6 @@ from workbench.report.summary import Composed
 from workbench.study.config import load_all
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
-from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import external
 from workbench.verdict.across.combining import ConfirmedStudy
@@ -95,9 +94,8 @@ def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
     """
     composed: dict[str, Composed] = {}
     for name in studies:
-        tracker = Tracker(home, name, create=False)
-        cells = tracker.cells(name)
-        found = {study: _composed(tracker, study, home) for study in cells or [name]}
+        cells = Tracker(home, name, create=False).cells(name)
+        found = {study: publish.composed(home, study) for study in cells or [name]}
         if cells:
             _refuse_missing(name, found)
         composed |= found
@@ -119,13 +117,6 @@ def _page(
     return standalone.write(found, out, venue=venue, links=links, question=question)
 
 
-def _composed(tracker: Tracker, name: str, home: Path) -> Composed:
-    material = publish.material(tracker, name, record.study_directory(home, name))
-    if not material.study.described:
-        raise UnknownStudy(f"MLflow has no description of the study {name}.")
-    return report.compose(material)
-
-
 def _refuse_missing(name: str, known: Mapping[str, Composed]) -> None:
     """Refuse a verdict over some of the studies that a file plans.
 
@@ -133,18 +124,13 @@ def _refuse_missing(name: str, known: Mapping[str, Composed]) -> None:
         Unreadable: Some are not confirmed yet; the message names them.
     """
     planned = dict.fromkeys(one for each in known.values() for one in _planned(each))
-    missing = [study for study in planned if study not in known or not _finished(known[study])]
+    missing = [s for s in planned if s not in known or not known[s].summary.confirmed]
     if missing:
         raise Unreadable(
             f"There is no verdict over all {len(planned)} studies of {name} yet: {len(missing)} of"
             f" them {'is' if len(missing) == 1 else 'are'} not confirmed: {listed(missing, 20)}."
             f" Run the study file and confirm it: workbench confirm {name}"
         )
-
-
-def _finished(composed: Composed) -> bool:
-    confirmation = composed.summary.confirmation
-    return confirmation is not None and confirmation.finished
 
 
 def _planned(composed: Composed) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from workbench import record
@@ -134,7 +134,10 @@ def confirm(
                 refuse_fresh_seeds(study)
         preregistration.settle(plan, study, logged=None)  # ``planned`` has looked
         try:
-            return _Confirmation(session, study, plan, second, logged).run(agree, fresh)
+            confirmation = _Confirmation(
+                session=session, study=study, plan=plan, second=second, logged=logged
+            )
+            return confirmation.run(agree, fresh)
         finally:
             session.watcher.end()
 
@@ -176,31 +179,35 @@ def _logged(study: Study) -> tuple[str | None, str | None]:
     return first, second
 
 
+@dataclass(kw_only=True)
 class _Confirmation:
-    """One confirmation, whose protocol is written and whose lease is held."""
+    """One confirmation, whose protocol is written and whose lease is held.
 
-    def __init__(
-        self,
-        session: Session,
-        study: Study,
-        plan: Protocol,
-        second: Protocol | None,
-        logged: Collection[str | None],
-    ) -> None:
-        self._session = session
-        self._study = study
-        self._plan = plan
-        self._second = second
-        self._logged = logged
-        self._files = {record.protocol_path(study.directory).name: plan.text.decode()}
-        self._began = time.monotonic()
-        self._fresh = 0
-        self._unsent = 0
-        self._damaged = damaged_checkpoints(study.directory)
+    Attributes:
+        second: The protocol of a second look that has begun.
+        logged: The hashes of both protocols in MLflow.
+        files: Texts of the parent run, by file name.
+        fresh: Runs that have ended since it began.
+        unsent: Records that MLflow did not take.
+    """
+
+    session: Session
+    study: Study
+    plan: Protocol
+    second: Protocol | None
+    logged: Collection[str | None]
+    files: dict[str, str] = field(default_factory=dict)
+    fresh: int = 0
+    unsent: int = 0
+
+    def __post_init__(self) -> None:
+        self.files[record.protocol_path(self.study.directory).name] = self.plan.text.decode()
+        self.began = time.monotonic()
+        self.damaged = damaged_checkpoints(self.study.directory)
 
     def run(self, agree: Agree, fresh: int | None) -> Outcome:
         """Select, ask, test, until a signal or a declined offer stops it."""
-        study, plan = self._study, self._plan
+        study, plan = self.study, self.plan
         selecting = replicates.selection(plan, study.directory)
         if selecting.missing:
             signal = self._run(selecting, Role.SELECTION)
@@ -209,8 +216,8 @@ class _Confirmation:
         selected = choose(study, plan)
         if not selected.usable:
             return self._ended(selecting)
-        self._files[planning.SELECTION] = write_selection(selected, study.directory, study.file)
-        second = self._second
+        self.files[planning.SELECTION] = write_selection(selected, study.directory, study.file)
+        second = self.second
         if second is None and fresh is not None:
             second = second_look.plan(plan, study, fresh)
         testing = replicates.confirmation(plan, selected.arms, study.directory, second)
@@ -219,12 +226,12 @@ class _Confirmation:
             plan,
             selected,
             runs=testing.missing,
-            workers=self._session.workers.count(study.config.resources),
+            workers=self.session.workers.count(study.config.resources),
             fresh=len(second.content["seeds"]) if second else 0,
         )
-        self._session.watcher.end()
+        self.session.watcher.end()
         # What has begun was agreed to: a look at the test split cannot be taken back.
-        agreed_to = self._second is not None if second else not testing.untouched
+        agreed_to = self.second is not None if second else not testing.untouched
         if not agreed_to:
             tested = other_tests_of_same_samples(study.directory)
             offer = replace(offer, seen=self._seen_before(second or plan), tested=tested)
@@ -237,51 +244,51 @@ class _Confirmation:
 
     def _begin(self, second: Protocol) -> None:
         """Fix the second look, before anything runs for it."""
-        study = self._study
-        if self._second is None:
+        study = self.study
+        if self.second is None:
             second_look.write(second, study)
-            self._second = second
+            self.second = second
         path = record.protocol_path(study.directory, look=second_look.LOOK)
-        self._files[path.name] = second.text.decode()
+        self.files[path.name] = second.text.decode()
 
     def _seen_before(self, plan: Protocol) -> int:
         """Runs with test values in MLflow whose records were deleted; the values were seen.
 
         Of the first look all runs count, whatever protocol they had; of a second one its own.
         """
-        with Tracker(self._study.home, self._study.name).reading(self._study.name) as stored:
+        with Tracker(self.study.home, self.study.name).reading(self.study.name) as stored:
             protocols = stored.tested().values()
-        return sum(plan is self._plan or protocol == plan.sha256 for protocol in protocols)
+        return sum(plan is self.plan or protocol == plan.sha256 for protocol in protocols)
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
-        study, before = self._study, source.missing
-        unsent = None if before else parent_run.settled(study, role, self._files)
+        study, before = self.study, source.missing
+        unsent = None if before else parent_run.settled(study, role, self.files)
         if unsent is not None:
-            self._unsent = unsent
+            self.unsent = unsent
             return None
 
         def note(groups: Sequence[GroupProgress]) -> str:
-            plans = [plan.sha256 for plan in (self._plan, self._second) if plan]
+            plans = [plan.sha256 for plan in (self.plan, self.second) if plan]
             return parent_run.confirmation_note(study.config, role, groups, *plans)
 
         try:
-            driven = self._session.drive(
+            driven = self.session.drive(
                 study,
                 source,
                 role,
                 title=f"{study.name} {role}",
                 # Shown once: before the test, the offer shows them.
-                notes=self._plan.notes if role is Role.SELECTION else (),
+                notes=self.plan.notes if role is Role.SELECTION else (),
                 trains=before > 0,
                 tags=self._tags(source),
-                files=self._files,
+                files=self.files,
                 note=note,
                 finish=lambda page: self._finish(source, role, page),
             )
         finally:
-            self._fresh += before - source.missing
-        self._unsent = driven.page.unsent
+            self.fresh += before - source.missing
+        self.unsent = driven.page.unsent
         return driven.signal
 
     def _finish(self, source: Replicates, role: Role, page: ParentRun) -> None:
@@ -292,7 +299,7 @@ class _Confirmation:
         """
         if source.missing:
             return
-        study = self._study
+        study = self.study
         if role is Role.CONFIRMATION:
             from workbench.trial import artifacts
 
@@ -301,22 +308,22 @@ class _Confirmation:
                 artifacts.draw_best(directory)
                 page.mirror.changed(directory)
         else:
-            selected = choose(study, self._plan)
+            selected = choose(study, self.plan)
             if selected.usable:
                 write_selection(selected, study.directory, study.file)
 
     def _tags(self, source: Replicates) -> Mapping[str, str]:
-        content, second = self._plan.content, self._second
+        content, second = self.plan.content, self.second
         seeds = [*content["seeds"], *(second.content["seeds"] if second else ())]
         # A hash that MLflow did not have before the first test is no evidence any more.
         tested = {
             spec.protocol
-            for _, spec in record.scan(self._study.directory)
+            for _, spec in record.scan(self.study.directory)
             if spec.role is Role.CONFIRMATION
         }
-        hashes = {PROTOCOL: self._plan.sha256, **({PROTOCOL_2: second.sha256} if second else {})}
+        hashes = {PROTOCOL: self.plan.sha256, **({PROTOCOL_2: second.sha256} if second else {})}
         return {
-            **{n: h for n, h in hashes.items() if h in self._logged or h not in tested},
+            **{n: h for n, h in hashes.items() if h in self.logged or h not in tested},
             "workbench.runs": str(sum(group.target for group in source.progress())),
             "workbench.seeds": str(len(seeds)),
             "workbench.contrast": content["contrast"],
@@ -332,13 +339,13 @@ class _Confirmation:
         signal: int | None = None,
     ) -> Outcome:
         return replace(
-            outcome_of(self._study, Role.SELECTION, Role.CONFIRMATION, damaged=self._damaged),
+            outcome_of(self.study, Role.SELECTION, Role.CONFIRMATION, damaged=self.damaged),
             selection=tuple(selecting.progress()),
             groups=tuple(testing.progress()) if testing is not None and agreed else (),
             offer=offer,
             agreed=agreed,
-            fresh=self._fresh,
+            fresh=self.fresh,
             signal=signal,
-            seconds=time.monotonic() - self._began,
-            unsent=self._unsent,
+            seconds=time.monotonic() - self.began,
+            unsent=self.unsent,
         )

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from workbench import backbones, record, usercode
 from workbench.backbones import image_processors, tokenizers, transformers_models
 from workbench.commands import program_export
-from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, StudyFacts, model_card
+from workbench.commands import report as publish
+from workbench.commands.model_card import LOAD, LOAD_TRANSFORMERS, model_card
 from workbench.commands.predict import find, load_trial
 from workbench.commands.program_export import Format
 from workbench.commands.saved_model import IN_FOLDER, SavedModel, explained
@@ -20,6 +21,7 @@ from workbench.commands.summaries import TrialDetails
 from workbench.datasets.preparation import without_paths
 from workbench.record import TrialDirectory
 from workbench.record.strategy import Knobs
+from workbench.report.summary import Composed
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 
 # Folder of a user's own Python files.
@@ -55,9 +57,9 @@ def export(home: Path, run: str, folder: Path, *, formats: Sequence[Format] = ()
     trial = find(home, run)
     model = load_trial(trial)
     # Before anything is written: it may fail.
-    facts = StudyFacts.of(home, model.description.study)
+    study = publish.composed(home, model.description.study)
     with _filled_whole(folder) as unfinished:
-        _write(model, trial, facts, unfinished, formats)
+        _write(model, trial, study, unfinished, formats)
     return model
 
 
@@ -77,7 +79,7 @@ def _filled_whole(folder: Path) -> Iterator[Path]:
 def _write(
     model: SavedModel,
     trial: TrialDetails,
-    facts: StudyFacts,
+    study: Composed,
     folder: Path,
     formats: Sequence[Format],
 ) -> None:
@@ -118,7 +120,7 @@ def _write(
     record.write_atomically(folder / DESCRIPTION, description.to_json().encode())
     card = model_card(
         model.description,
-        facts,
+        study,
         LOAD_TRANSFORMERS[description.preparation.kind] if hugging_face else LOAD,
         programs=formats,
     )

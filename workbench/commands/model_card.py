@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from workbench import record, report
-from workbench.commands import report as publish
 from workbench.commands.program_export import Format
 from workbench.record import Role
-from workbench.tracker import Tracker
-from workbench.tracker.trial_run import TrialRun
+from workbench.report.summary import Composed
 from workbench.trial.saved_weights import Description
-from workbench.verdict import Verdict
 
 _SHOWN = 20
 _PREDICTS = {"class": "one class of", "labels": "any of the labels", "numbers": "the numbers"}
@@ -49,70 +44,23 @@ model = mlflow.pyfunc.load_model("models:/{name}{place}")
 model.predict(model.input_example)"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StudyFacts:
-    """What a card says of the study of a model.
-
-    Attributes:
-        question: That the study asks.
-        verdict: As it stands.
-        confirmed: Whether the study's confirmation is finished.
-        metric: That is tested.
-        trials: Without test values that must not be shown yet.
-    """
-
-    question: str
-    verdict: Verdict
-    confirmed: bool
-    metric: str
-    trials: tuple[TrialRun, ...]
-
-    @classmethod
-    def of(cls, home: Path, study: str) -> StudyFacts:
-        """Read a study from MLflow.
-
-        Raises:
-            UnknownStudy, StoreError: MLflow lacks the study, or its store cannot be used.
-        """
-        tracker = Tracker(home, study, create=False)
-        directory = record.study_directory(home, study)
-        composed = report.compose(publish.material(tracker, study, directory), figures=False)
-        summary = composed.summary
-        assert summary.verdict is not None
-        return cls(
-            question=summary.question,
-            verdict=summary.verdict,
-            confirmed=summary.confirmation is not None and summary.confirmation.finished,
-            metric=summary.objective.tested,
-            trials=composed.material.trials,
-        )
-
-    def run_id(self, key: str) -> str | None:
-        """The MLflow run of a trial; None where MLflow lacks it."""
-        return next((trial.run_id for trial in self.trials if trial.key == key), None)
-
-    def tested(self, key: str) -> float | None:
-        """The metric of a trial on the test split; None unless it was confirmed."""
-        return next((t.test.get(self.metric) for t in self.trials if t.key == key), None)
-
-
 def model_card(
-    model: Description, study: StudyFacts, load: str, *, programs: Sequence[Format] = ()
+    model: Description, study: Composed, load: str, *, programs: Sequence[Format] = ()
 ) -> str:
     """Markdown.
 
     Args:
         model: Of its weights.
-        study: Of the model.
+        study: What the report of its study is written from.
         load: Python code that loads the model.
         programs: Formats of the programs that are there too.
     """
-    verdict = study.verdict
+    question, verdict = study.summary.question, study.summary.verdict
     strategy = "" if model.strategy == "joint" else f" with the strategy {model.strategy}"
     lines = [
         f"# {model.study}: {model.strategy}",
         "",
-        *([study.question, ""] if study.question else []),
+        *([question, ""] if question else []),
         f"**{verdict.heading}** {verdict.headline}",
         "",
         f"- Model: {_name(model.backbone['name'])}, fine-tuned{strategy}",
@@ -137,21 +85,23 @@ def _role(model: Description) -> str:
     }.get(Role(model.role), "trained on its own")
 
 
-def _measured(model: Description, study: StudyFacts) -> list[str]:
+def _measured(model: Description, study: Composed) -> list[str]:
     """The mean over seeds where the configuration was confirmed, then this run's own values."""
-    arm = model.trial.rpartition("/")[0]
-    found = []
-    sides = study.verdict.sides if study.confirmed and model.role == Role.CONFIRMATION else ()
+    arm, key = model.trial.rpartition("/")[0], f"{model.study}/{model.role}/{model.trial}"
+    found, summary = [], study.summary
+    metric = summary.objective.tested
+    sides = summary.verdict.sides if summary.confirmed and model.role == Role.CONFIRMATION else ()
     for side in sides:
         if side.name == arm and side.mean is not None and side.sd is not None:
             found.append(
-                f"{study.metric} {side.mean.estimate:.4g} on average over {side.n} seeds (SD "
+                f"{metric} {side.mean.estimate:.4g} on average over {side.n} seeds (SD "
                 f"{side.sd:.2g}; 95 % interval of the mean {side.mean.low:.4g} to "
                 f"{side.mean.high:.4g})"
             )
-    tested = study.tested(f"{model.study}/{model.role}/{model.trial}")
+    # A report's material has no test value that must not be shown yet.
+    tested = next((t.test.get(metric) for t in study.material.trials if t.key == key), None)
     if tested is not None:
-        found.append(f"{study.metric} {tested:.4g} in this run")
+        found.append(f"{metric} {tested:.4g} in this run")
     own = f"{model.metric} {model.value:.4g} in this run"
     if model.role == Role.SEARCH:
         own += ", on the data that it was chosen by"

@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench import record
 from workbench.commands.confirmation_progress import seeds_shown
 from workbench.driver import GroupProgress
-from workbench.record import Role, TrialDirectory, environment
+from workbench.record import Role, environment
 from workbench.record.file_cache import FileCache
 from workbench.record.files import write_atomically
 from workbench.study import description
@@ -35,10 +35,10 @@ LOG_DIFF = "WORKBENCH_LOG_DIFF"
 
 @dataclass(kw_only=True)
 class ParentRun:
-    """A study's parent run in MLflow while its driver runs (``driver.Mirror``).
+    """A study's parent run in MLflow while its driver runs.
 
     Attributes:
-        mirror: Sends what changes; has the id of the parent run.
+        mirror: Sends what changes (``driver.Mirror``); has the id of the parent run.
         status: How the parent run is closed.
         unsent: Records that MLflow did not take.
     """
@@ -47,10 +47,6 @@ class ParentRun:
     mirror: Mirror
     status: str = "FAILED"
     unsent: int = 0
-
-    def changed(self, directory: TrialDirectory) -> None:
-        """A record has changed."""
-        self.mirror.changed(directory)
 
 
 @contextmanager
@@ -267,21 +263,11 @@ def _origin(study: Study) -> tuple[dict[str, str], dict[str, str]]:
 
 def note(config: StudyConfig, groups: Sequence[GroupProgress]) -> str:
     """The parent run's description while the search runs."""
-    metric = config.objective.metric
-    return "\n".join(
-        [
-            config.question,
-            "",
-            f"Searching: {_ended(groups)} trials have ended. EXPLORATORY: nothing is confirmed.",
-            "",
-            f"| strategy | complete | pruned | failed | best {metric} |",
-            "|:--|--:|--:|--:|--:|",
-            *(
-                f"| {s.name} | {s.complete} | {s.pruned} | {s.failed} | {_best(s.best)} |"
-                for s in groups
-            ),
-        ]
-    )
+    said = f"Searching: {_ended(groups)} trials have ended. EXPLORATORY: nothing is confirmed."
+    best = ["" if s.best is None else f"{s.best:.4f}" for s in groups]
+    rows = [(s.name, s.complete, s.pruned, s.failed, b) for s, b in zip(groups, best, strict=True)]
+    header = ("strategy", "complete", "pruned", "failed", f"best {config.objective.metric}")
+    return _note(config, said, header, rows)
 
 
 def confirmation_note(
@@ -300,24 +286,22 @@ def confirmation_note(
     first, *second = sha256
     plans = [f"By the protocol {first} (study/protocol.json)."]
     plans += [f"Second look: {digest} (study/protocol-2.json)." for digest in second]
-    return "\n".join(
-        [
-            config.question,
-            "",
-            f"{what}: {_ended(groups)} runs have ended. No test value is shown before the last.",
-            " ".join(plans),
-            "",
-            f"| {'strategy' if selecting else 'arm'} | runs | complete | failed |",
-            "|:--|--:|--:|--:|",
-            *(f"| {s.name} | {s.target} | {s.complete} | {s.failed} |" for s in groups),
-        ]
-    )
+    said = f"{what}: {_ended(groups)} runs have ended. No test value is shown before the last.\n"
+    rows = [(s.name, s.target, s.complete, s.failed) for s in groups]
+    header = ("strategy" if selecting else "arm", "runs", "complete", "failed")
+    return _note(config, said + " ".join(plans), header, rows)
+
+
+def _note(
+    config: StudyConfig, said: str, header: Sequence[str], rows: Sequence[Sequence[object]]
+) -> str:
+    """The study's question, a sentence and a table in Markdown."""
+    align = [":--", *["--:"] * (len(header) - 1)]
+    table = (f"| {' | '.join(map(str, cells))} |" for cells in (header, *rows))
+    head, *body = table
+    return "\n".join([config.question, "", said, "", head, f"|{'|'.join(align)}|", *body])
 
 
 def _ended(groups: Sequence[GroupProgress]) -> str:
     ended, target = sum(group.ended for group in groups), sum(group.target for group in groups)
     return f"{ended} of {target}"
-
-
-def _best(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.commands import browse
+from workbench.commands import report as publish
 from workbench.commands.home_studies import Unknown
-from workbench.commands.model_card import LOAD_MLFLOW, StudyFacts, model_card
+from workbench.commands.model_card import LOAD_MLFLOW, model_card
 from workbench.commands.predict import find
 from workbench.commands.saved_model import Unusable, explained
 from workbench.commands.summaries import TrialDetails
 from workbench.record import TrialDirectory
+from workbench.report.content import Summary
 from workbench.tracker import Tracker, location
 from workbench.tracker.models import CHAMPION
 from workbench.trial import saved_weights
@@ -58,8 +60,9 @@ def register(
         StoreError: MLflow's store cannot be used.
     """
     browse.study(home, study)
-    facts = StudyFacts.of(home, study)
-    trial = find(home, f"{study}/{strategy}") if strategy else _leader(home, study, facts)
+    composed = publish.composed(home, study)
+    verdict = composed.summary.verdict
+    trial = find(home, f"{study}/{strategy}") if strategy else _leader(home, composed.summary)
     model = f"{study}/{trial.summary.trial}"
     with explained():
         path = TrialDirectory(trial.directory).weights_description
@@ -73,10 +76,10 @@ def register(
         )
     # The alias says that a verdict supports it.
     shared = location.shared_store(home, study)
-    champion = strategy is None and facts.verdict.word in (Word.WINNER, Word.GOOD_ENOUGH)
+    champion = strategy is None and verdict.word in (Word.WINNER, Word.GOOD_ENOUGH)
     card = model_card(
         description,
-        facts,
+        composed,
         LOAD_MLFLOW.format(
             # Of the home's own store, from the home on: the home may be moved.
             uri=shared.uri if shared else "sqlite:///mlruns/mlflow.db",
@@ -84,15 +87,16 @@ def register(
             place=f"@{CHAMPION}" if champion else "/latest",
         ),
     )
-    run_id = facts.run_id(trial.spec.key)
+    trials, key = composed.material.trials, trial.spec.key
+    run_id = next((each.run_id for each in trials if each.key == key), "")
     try:
         with closing(Tracker(home, study)) as tracker:
-            version = tracker.register(run_id or "", name, card, champion=champion)
+            version = tracker.register(run_id, name, card, champion=champion)
     except LookupError as error:
         hint = f"send it with: workbench sync {study}"
         raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error
     place = f"@{CHAMPION}" if champion else f"/{version}"
-    why = "--strategy chose it" if strategy else f"the verdict is {facts.verdict.heading}"
+    why = "--strategy chose it" if strategy else f"the verdict is {verdict.heading}"
     return Registered(
         model=model,
         name=name,
@@ -102,17 +106,17 @@ def register(
     )
 
 
-def _leader(home: Path, study: str, facts: StudyFacts) -> TrialDetails:
-    if not facts.confirmed:
+def _leader(home: Path, summary: Summary) -> TrialDetails:
+    study, leader = summary.study, summary.verdict.leader
+    if not summary.confirmed:
         raise Unusable(
             f"{study} has no finished confirmation, so no strategy has won; run workbench confirm "
             f"{study}, or register the best model of a search with --strategy."
         )
-    leader = facts.verdict.leader
     if leader is None:
         raise Unusable(
-            f"The verdict on {study} ({facts.verdict.heading}) names no leader; choose a strategy "
-            "with --strategy."
+            f"The verdict on {study} ({summary.verdict.heading}) names no leader; choose a "
+            "strategy with --strategy."
         )
     try:
         return browse.trial(home, study, f"confirmation/{leader}/000")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from workbench import record, report
 from workbench.commands import browse, home_studies
@@ -15,14 +15,12 @@ from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.commands.home_studies import Unknown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
-from workbench.plotting import venues
 from workbench.record import Role
 from workbench.report import writing
+from workbench.report.content import Summary
 from workbench.report.summary import Composed
 from workbench.report.trials import best_of_each, of_search
-from workbench.study.config import load
 from workbench.study.config.document import Document, parse_value
-from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
@@ -77,7 +75,7 @@ def write(
     While a driver runs, or where the home cannot be written to, the report is only written.
 
     Args:
-        name: The study's name, or its file.
+        name: The study's.
         home: Where the store and the records are.
         out: The report's folder; ``reports/<name>`` of the home by default.
         venue: Whose widths and fonts the files for a paper have.
@@ -89,26 +87,21 @@ def write(
         StoreError: There is no store, or it cannot be used.
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
-    venues.of(venue)
-    file = Path(name) if name.endswith(STUDY_SUFFIXES) else None
-    if file is not None:
-        name = load(file).name
     if not record.STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is no name of a study.")
     tracker = Tracker(home, name, create=False)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name
     kept = directory.is_dir()
-    if file is None:
-        with suppress(Unknown, OSError):
-            file = home_studies.file_of(home_studies.description(directory), home)
+    file = None
+    with suppress(Unknown, OSError):
+        file = home_studies.file_of(home_studies.description(directory), home)
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
     notes: list[str] = []
-
-    def to_folder() -> tuple[Written, StoredStudy, Mapping[str, Any]]:
-        return _write(tracker, name, directory, folder, venue, file, notes, percent=percent)
-
+    to_folder = partial(
+        _write, tracker, name, directory, folder, venue, file, notes, percent=percent
+    )
     try:
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
@@ -116,12 +109,13 @@ def write(
                 tracker.reconcile(
                     directory, parent_statuses=statuses, seeds_shown=seeds_shown(directory)
                 )
-            written, study, content = to_folder()
-            for run_id in _parents(study):
+            written = to_folder()
+            assert written.composed is not None
+            for run_id in _parents(written.composed.material.study):
                 tracker.log_report(run_id, folder, only=writing.CONTENTS)
-            describe(tracker, study, content)
+            describe(tracker, written.composed)
             if kept:
-                keep_verdict(directory, content)
+                keep_verdict(directory, written.composed.summary)
             return written
     except Busy as busy:
         notes.append(f"{busy} This report shows it as it is now.")
@@ -136,7 +130,7 @@ def write(
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
-    return to_folder()[0]
+    return to_folder()
 
 
 def sync(name: str, home: Path) -> int:
@@ -168,6 +162,25 @@ def _statuses(home: Path, name: str) -> dict[str, str]:
         done["search"] = summary.searched
         done["confirmation"] = bool(summary.confirmation and summary.confirmation.complete)
     return {role: "FINISHED" if ended else "SCHEDULED" for role, ended in done.items()}
+
+
+def composed(home: Path, name: str, *, figures: bool = False) -> Composed:
+    """What the report of a study would be written from.
+
+    Args:
+        home: Where the store and the records are.
+        name: The study's.
+        figures: Also compute what figures show.
+
+    Raises:
+        UnknownStudy: MLflow has no such study, or no description of it.
+        StoreError: There is no store, or it cannot be used.
+    """
+    tracker = Tracker(home, name, create=False)
+    found = material(tracker, name, record.study_directory(home, name))
+    if not found.study.described:
+        raise UnknownStudy(f"MLflow has no description of the study {name}.")
+    return report.compose(found, figures=figures)
 
 
 def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
@@ -237,38 +250,42 @@ def _edited(study: StoredStudy, file: Path | None) -> Iterator[str]:
         )
 
 
-def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
+def keep_verdict(directory: Path, summary: Summary) -> None:
     """Store the verdict of a finished confirmation with the study's records.
 
     Args:
         directory: The study's.
-        content: Of report.json.
+        summary: Of its report.
     """
-    confirmation = content["confirmation"]
-    if confirmation and confirmation["finished"]:
-        names = ("word", "heading", "leader", "headline")
-        verdict = {name: content["verdict"][name] for name in names}
-        # As MLflow has it; the records may have changed since.
-        of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
-        home_studies.keep_verdict(
-            directory, VerdictSummary(**verdict, **of, needed=content["needed"] or "")
+    verdict, confirmation = summary.verdict, summary.confirmation
+    if confirmation is not None and confirmation.finished:
+        kept = VerdictSummary(
+            word=str(verdict.word),
+            heading=verdict.heading,
+            leader=verdict.leader,
+            # As MLflow has it; the records may have changed since.
+            seeds=len(confirmation.protocol.seeds),
+            protocol=confirmation.protocol_sha256 or "",
+            headline=verdict.headline,
+            needed=summary.needed or "",
         )
+        home_studies.keep_verdict(directory, kept)
 
 
-def describe(tracker: Tracker, study: StoredStudy, content: Mapping[str, Any]) -> None:
+def describe(tracker: Tracker, composed: Composed) -> None:
     """Show summary, verdict, best value and number of trials on a study's parent runs.
 
     Args:
         tracker: Of the home.
-        study: As MLflow has it.
-        content: Of report.json.
+        composed: What the report of the study is written from.
     """
-    note, top = report.markdown_summary(content), content["top"]
-    numbers = {"study/trials": float(content["progress"]["done"])}
-    if top is not None and top["value"] is not None:
-        numbers["study/best"] = top["value"]
-    for run_id in _parents(study):
-        tags = {"workbench.verdict": content["verdict"]["heading"]}
+    summary = composed.summary
+    note, top = report.markdown_summary(summary.content), summary.top
+    numbers = {"study/trials": float(summary.progress.done)}
+    if top is not None and top.value is not None:
+        numbers["study/best"] = top.value
+    for run_id in _parents(composed.material.study):
+        tags = {"workbench.verdict": summary.verdict.heading}
         tracker.describe(run_id, note, tags=tags, numbers=numbers)
 
 
@@ -288,8 +305,7 @@ def _write(
     notes: Sequence[str],
     *,
     percent: bool,
-) -> tuple[Written, StoredStudy, Mapping[str, Any]]:
-    """What was written, of which study, and the content of report.json."""
+) -> Written:
     found = material(tracker, name, directory)
     if not found.study.described:
         raise StoreError(
@@ -299,10 +315,9 @@ def _write(
         )
     composed = report.compose(found)
     summary = composed.summary
-    judged, confirmation = summary.verdict, summary.confirmation
-    finished = confirmation is not None and confirmation.finished
+    judged, finished = summary.verdict, summary.confirmed
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
-    written = Written(
+    return Written(
         pages=(writing.write(composed, folder, venue, percent=percent),),
         verdict=f"{judged.heading}  {judged.headline}" if finished else "",
         needed=(summary.needed or "") if finished else "",
@@ -310,7 +325,6 @@ def _write(
         notes=(*notes, *_edited(found.study, file)),
         composed=composed,
     )
-    return written, found.study, summary.content
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

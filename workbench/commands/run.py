@@ -119,10 +119,6 @@ def search(
             session.watcher.end()
             outcome = outcome_of(study, Role.SEARCH, damaged=damaged)
             return replace(outcome, groups=tuple(begun), unsent=unsent)
-
-        def keep_best(page: ParentRun) -> None:
-            _keep_best(source.best(), page)
-
         driven = session.drive(
             study,
             source,
@@ -131,7 +127,7 @@ def search(
             notes=description.notes(study),
             trains=trains,
             note=lambda groups: parent_run.note(config, groups),
-            finish=keep_best,
+            finish=lambda page: _keep_best(source.best(), page),
         )
     fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
     return replace(

@@ -165,7 +165,7 @@ class Session:
             study_directory=study.directory,
             source=source,
             workers=self.workers,
-            mirror=page,
+            mirror=page.mirror,
             progress=progress,
             stop=self.stop,
         )
@@ -297,6 +297,6 @@ def describe(study: Study, tracker: Tracker) -> None:
     material = publish.material(tracker, study.name, study.directory)
     if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.
-    summary = report.summarize(material, figures=False)
-    publish.describe(tracker, material.study, summary)
-    publish.keep_verdict(study.directory, summary)
+    composed = report.compose(material, figures=False)
+    publish.describe(tracker, composed)
+    publish.keep_verdict(study.directory, composed.summary)

@@ -75,7 +75,7 @@ def try_trial(
                 if result is None or not result.state.ended:
                     # No later command would continue it.
                     directory.write_result(failure(spec, "interrupted"))
-                    page.changed(directory)
+                    page.mirror.changed(directory)
 
             source = Replicates([spec], study.directory, keeps_weights=lambda spec: True)
             driven = at.drive(study, source, Role.TRY, title=spec.name, finish=finish)

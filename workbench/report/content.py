@@ -102,6 +102,11 @@ class Judged:
         return self.verdict.metric if self.external else words(self.verdict.metric)
 
     @property
+    def confirmed(self) -> bool:
+        """Whether its confirmation is finished."""
+        return self.confirmation is not None and self.confirmation.finished
+
+    @property
     def rows(self) -> Sequence[Row]:
         """Those of the main table."""
         arms = self.confirmation.arms if self.confirmation else None
