@@ -166,7 +166,7 @@ class _StudyRecords:
 
 def _summary_of_study(records: _StudyRecords) -> StudySummary:
     described = description(records.directory)
-    targets = described.budget.targets
+    targets = described.targets
     counts: Counter[State] = Counter()
     ended: Counter[str] = Counter()
     best: tuple[float, int] | None = None

@@ -9,8 +9,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasPath, Field, TypeAdapter, ValidationError
 
 from workbench import record
 from workbench.commands.confirmation_progress import ConfirmationProgress
@@ -26,16 +27,12 @@ class Unknown(LookupError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Budget:
-    targets: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Description:
     """What the commands read of study.json, which a study's driver writes.
 
     Attributes:
         file: The study file, relative to the home where it lies in it.
+        targets: Trials planned for each group.
         overrides: Those of the search.
         added: What it adds to another study, if that is what it does.
     """
@@ -44,7 +41,7 @@ class Description:
     question: str
     file: str
     objective: Objective
-    budget: _Budget
+    targets: Annotated[Mapping[str, int], Field(validation_alias=AliasPath("budget", "targets"))]
     overrides: list[str] = field(default_factory=list)
     added: Addition | None = None
 

@@ -19,32 +19,8 @@ Content = Path | bytes
 Log = Callable[[str, str | None], object]
 
 
-class Artifacts(ABC):
-    """Where the files of runs and models are. Names are paths with ``/``."""
-
-    @abstractmethod
-    def read(self, run: Run, names: Iterable[str]) -> dict[str, bytes]:
-        """The contents of those files that a run has, by name."""
-
-    @abstractmethod
-    def missing(self, run: Run, names: Iterable[str]) -> set[str]:
-        """Those of the names that are no file of a run."""
-
-    @abstractmethod
-    def place(self, run: Run, name: str) -> str:
-        """Where a file is, for messages."""
-
-    @abstractmethod
-    def put_model(self, model: Any, files: Mapping[str, Content]) -> None:
-        """Store the files of one of MLflow's logged models."""
-
-    @abstractmethod
-    def has_model(self, run: Run, model_id: str) -> bool:
-        """Whether the files of a run's model can be there, without asking MLflow."""
-
-    @abstractmethod
-    def remove_model(self, model: Any) -> None:
-        """Delete the files of a model, unless only MLflow can."""
+class _Files(ABC):
+    """Where the files of runs are. Names are paths with ``/``."""
 
     @abstractmethod
     def _log(self, run: Run) -> tuple[Log, Log]:
@@ -80,7 +56,7 @@ class Artifacts(ABC):
                 log(str(path), name)
 
 
-class LocalArtifacts(Artifacts):
+class LocalArtifacts(_Files):
     """In the home's own store: paths, which are faster than MLflow's client."""
 
     def __init__(self, mlflow: Any, store: Store) -> None:
@@ -88,29 +64,29 @@ class LocalArtifacts(Artifacts):
         self._store = store
 
     def read(self, run: Run, names: Iterable[str]) -> dict[str, bytes]:
-        """See ``Artifacts``."""
+        """The contents of those files that a run has, by name."""
         contents = {name: _content(self._path(run, name)) for name in names}
         return {name: content for name, content in contents.items() if content is not None}
 
     def missing(self, run: Run, names: Iterable[str]) -> set[str]:
-        """See ``Artifacts``."""
+        """Those of the names that are no file of a run."""
         return {name for name in names if not self._path(run, name).exists()}
 
     def place(self, run: Run, name: str) -> str:
-        """See ``Artifacts``."""
+        """Where a file is, for messages."""
         return str(self._path(run, name))
 
     def put_model(self, model: Any, files: Mapping[str, Content]) -> None:
-        """See ``Artifacts``."""
+        """Store the files of one of MLflow's logged models."""
         _fill(self._store.folder_of(model.artifact_location), files)
 
     def has_model(self, run: Run, model_id: str) -> bool:
-        """See ``Artifacts``."""
+        """Whether the files of a run's model can be there, without asking MLflow."""
         study = self._store.folder_of(run.artifacts).parents[1]
         return (study / "models" / model_id / "artifacts" / "MLmodel").is_file()
 
     def remove_model(self, model: Any) -> None:
-        """See ``Artifacts``."""
+        """Delete the files of a model, unless only MLflow can."""
         folder = self._store.folder_of(model.artifact_location)
         shutil.rmtree(folder.parent, ignore_errors=True)
 
@@ -129,7 +105,7 @@ class LocalArtifacts(Artifacts):
         self._repository(run).delete_artifacts(folder)
 
 
-class SharedArtifacts(Artifacts):
+class SharedArtifacts(_Files):
     """Wherever a server or a database keeps them, through MLflow's public functions."""
 
     def __init__(self, mlflow: Any, client: Any, uri: str) -> None:
@@ -138,7 +114,7 @@ class SharedArtifacts(Artifacts):
         self._uri = uri
 
     def read(self, run: Run, names: Iterable[str]) -> dict[str, bytes]:
-        """See ``Artifacts``."""
+        """See ``LocalArtifacts``."""
         wanted = set(names)
         contents = {}
         for name in sorted(wanted - self.missing(run, wanted)):
@@ -150,7 +126,7 @@ class SharedArtifacts(Artifacts):
         return contents
 
     def missing(self, run: Run, names: Iterable[str]) -> set[str]:
-        """See ``Artifacts``."""
+        """See ``LocalArtifacts``."""
         wanted = set(names)
         for folder in {name.rpartition("/")[0] for name in wanted}:
             place = f"{run.artifacts}/{folder}".rstrip("/")
@@ -161,21 +137,21 @@ class SharedArtifacts(Artifacts):
         return wanted
 
     def place(self, run: Run, name: str) -> str:
-        """See ``Artifacts``."""
+        """See ``LocalArtifacts``."""
         return f"{name} of the run {run.run_id}"
 
     def put_model(self, model: Any, files: Mapping[str, Content]) -> None:
-        """See ``Artifacts``."""
+        """See ``LocalArtifacts``."""
         with tempfile.TemporaryDirectory() as temporary:
             _fill(Path(temporary), files)
             self._client.log_model_artifacts(model.model_id, temporary)
 
     def has_model(self, run: Run, model_id: str) -> bool:
-        """See ``Artifacts``."""
+        """See ``LocalArtifacts``."""
         return bool(model_id)
 
     def remove_model(self, model: Any) -> None:
-        """See ``Artifacts``: ``mlflow gc`` deletes them."""
+        """See ``LocalArtifacts``: ``mlflow gc`` deletes them."""
 
     def _log(self, run: Run) -> tuple[Log, Log]:
         client = self._client
@@ -183,6 +159,9 @@ class SharedArtifacts(Artifacts):
 
     def _clear(self, run: Run, folder: str) -> None:
         """The client deletes no artifacts; those of the same name are replaced."""
+
+
+Artifacts = LocalArtifacts | SharedArtifacts
 
 
 def _fill(folder: Path, files: Mapping[str, Content]) -> None:

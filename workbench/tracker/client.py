@@ -190,10 +190,8 @@ class RunClient:
     def write_datasets(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
         """Record which data sets a run uses."""
         entities = self._mlflow.entities
-        fresh = {
-            (use.name[:_LONGEST_DATASET], use.digest[:_LONGEST_DIGEST]): use for use in datasets
-        }
-        fresh = {key: use for key, use in fresh.items() if key not in run.datasets}
+        keys = [(use.name[:_LONGEST_DATASET], use.digest[:_LONGEST_DIGEST]) for use in datasets]
+        fresh = {k: use for k, use in zip(keys, datasets, strict=True) if k not in run.datasets}
         if not fresh:
             return
         inputs = [

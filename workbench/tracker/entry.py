@@ -137,7 +137,7 @@ def entry_of(
         tags=_tags(spec, history, result, state, reason)
         | ({WITHHELD: "test values, until the last run has ended"} if withheld else {}),
         params=params_of(spec),
-        history=[(epoch.epoch, _points(epoch)) for epoch in history],
+        history=[(e.epoch, _points(e.metrics, e.timestamp, e.epoch)) for e in history],
         summary=[] if result is None or ended is None else _summary(history, result, ended),
         datasets=datasets_of(spec),
     )
@@ -238,11 +238,8 @@ def dataset_uses(
     ]
 
 
-def _points(epoch: EpochResult) -> list[Point]:
-    return [
-        Point(valid_name(name), float(value), epoch.timestamp, epoch.epoch)
-        for name, value in epoch.metrics.items()
-    ]
+def _points(values: Mapping[str, float], timestamp: int, step: int) -> list[Point]:
+    return [Point(valid_name(name), float(x), timestamp, step) for name, x in values.items()]
 
 
 def _summary(history: Sequence[EpochResult], result: Result, ended: int) -> list[Point]:
@@ -251,18 +248,15 @@ def _summary(history: Sequence[EpochResult], result: Result, ended: int) -> list
     numbers = {f"best/{name}": value for name, value in result.metrics.items()}
     if result.value is not None:
         numbers["objective"] = result.value
-    points = [Point(valid_name(name), float(value), at, chosen) for name, value in numbers.items()]
-    whole = {f"parameters/{name}": float(count) for name, count in result.parameters.items()}
+    whole: dict[str, float] = {f"parameters/{name}": n for name, n in result.parameters.items()}
     whole["trial/seconds"] = result.seconds
     if result.peak_memory is not None:
-        whole["trial/peak_memory"] = float(result.peak_memory)
+        whole["trial/peak_memory"] = result.peak_memory
     if result.damaged_checkpoints:
-        whole["trial/damaged_checkpoints"] = float(result.damaged_checkpoints)
+        whole["trial/damaged_checkpoints"] = result.damaged_checkpoints
     # Not at the epoch's timestamp: the test comes after the last epoch.
-    points += [
-        Point(valid_name(name), float(value), ended, chosen) for name, value in result.test.items()
-    ]
-    return points + [Point(valid_name(name), value, ended, 0) for name, value in whole.items()]
+    tested = _points(result.test, ended, chosen)
+    return [*_points(numbers, at, chosen), *tested, *_points(whole, ended, 0)]
 
 
 def _json(value: Mapping[str, Any]) -> str:

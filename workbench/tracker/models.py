@@ -88,8 +88,8 @@ class ModelClient:
         files: dict[str, Content] = {
             WEIGHTS: directory.weights,
             DESCRIPTION: directory.weights_description.read_bytes(),
-            **{file: json.dumps(content, indent=1).encode() for file, content in texts},
         }
+        files |= {file: json.dumps(content, indent=1).encode() for file, content in texts}
         self._artifacts.put_model(model, files)
         entities = self._mlflow.entities
         step = int(description["epoch"])
@@ -97,16 +97,11 @@ class ModelClient:
         result = directory.result()
         ended = 0 if result is None else result.ended
         times = {epoch.epoch: epoch.timestamp for epoch in directory.history()}
-        # Exactly the points that the run has already: MLflow stores them only with the model.
+        # A point that the run has already: MLflow stores it only with the model.
         # No test value: the Models tab would show it before a confirmation has ended.
-        points = [(description["metric"], description["value"], times.get(step, ended))]
-        metrics = [
-            entities.Metric(
-                valid_name(name), value, at, step, model_id=model.model_id, run_id=run.run_id
-            )
-            for name, value, at in points
-        ]
-        self._client.log_batch(run.run_id, metrics=metrics)
+        point = (valid_name(description["metric"]), description["value"], times.get(step, ended))
+        metric = entities.Metric(*point, step, model_id=model.model_id, run_id=run.run_id)
+        self._client.log_batch(run.run_id, metrics=[metric])
         self._client.finalize_logged_model(model.model_id, "READY")
         return str(model.model_id)
 
@@ -158,15 +153,8 @@ class ModelClient:
             names: list[Any] = [*range(len(description["example"]))]
             inputs: list[dict[str, Any]] = [{"type": "any", "required": True} for _ in names]
         else:
-            names = [*columns]
-            inputs = [
-                {"type": kind, "name": name, "required": True} for name, kind in columns.items()
-            ]
+            names, inputs = [*columns], _schema(columns)
         example = {"columns": names, "data": [description["example"]]}
-        outputs = [
-            {"type": kind, "name": name, "required": True}
-            for name, kind in description["outputs"].items()
-        ]
         return {
             _EXAMPLE: example,
             _REQUEST: {"dataframe_split": example},
@@ -179,7 +167,7 @@ class ModelClient:
                 },
                 "signature": {
                     "inputs": json.dumps(inputs),
-                    "outputs": json.dumps(outputs),
+                    "outputs": json.dumps(_schema(description["outputs"])),
                     "params": None,
                 },
                 "saved_input_example_info": {
@@ -196,3 +184,8 @@ class ModelClient:
                 "model_size_bytes": weights.stat().st_size,
             },
         }
+
+
+def _schema(columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Columns with their types, as MLflow's signatures have them."""
+    return [{"type": kind, "name": name, "required": True} for name, kind in columns.items()]
