@@ -11,6 +11,7 @@ from workbench.study.config.document import (
     Problem,
     StudyFileError,
     Words,
+    dump,
     parse_value,
     show,
 )
@@ -293,3 +294,10 @@ def test_a_problem_reads_as_one_line() -> None:
 )
 def test_a_value_is_shown_as_it_may_have_been_written(value: object, shown: str) -> None:
     assert show(value) == shown
+
+
+@pytest.mark.parametrize("text", ["1e3", "0o17", "yes", "12:30", "2020-01-01", "null", "", "a: b"])
+@pytest.mark.parametrize("flow", [False, True])
+def test_a_text_that_looks_like_a_number_is_read_back_as_a_text(text: str, flow: bool) -> None:
+    content = {"name": text, "list": [text, 1, 1e3, True, None], text or "key": 0.00001}
+    assert parse_value(dump(content, flow=flow)) == content

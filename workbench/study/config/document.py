@@ -103,14 +103,17 @@ def parse_value(text: str) -> Any:
     return value
 
 
-def dump(content: Mapping[str, Any]) -> str:
-    """The text of a study file with this content.
+def dump(content: Mapping[str, Any], *, width: float = 100, flow: bool = False) -> str:
+    """The text of a study file with this content; with ``flow`` in braces.
 
     Raises:
         ValueError: A value has no place in YAML.
     """
+    layout: dict[str, Any] = {"width": width, "default_flow_style": flow}
     try:
-        return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=100)
+        return str(
+            yaml.dump(dict(content), None, _Dumper, sort_keys=False, allow_unicode=True, **layout)
+        )
     except yaml.representer.RepresenterError as error:
         value = error.args[-1]
         raise ValueError(
@@ -331,6 +334,15 @@ for _tag, _pattern, _first in (
     ),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that either version of YAML would read as something else."""
+
+
+for _first, _patterns in _Loader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _patterns:
+        _Dumper.add_implicit_resolver(_tag, _pattern, [_first])
 
 
 class _Tree:
