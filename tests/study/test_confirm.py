@@ -49,7 +49,7 @@ from workbench.study.config import recipes, schema
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.confirm import preregistration, replicates
 from workbench.study.confirm.offer import Offer, spread
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.confirm.selection import Selected, choose
 from workbench.tracker import Tracker, location

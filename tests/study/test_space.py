@@ -132,7 +132,7 @@ def test_every_shipped_study_proposes_valid_plans(path: Path, home: Path) -> Non
     config = load_all(path)[0]
     study = Study(config, home, pending=True)
     for strategy in config.groups:
-        assert_sound(config, space.default(config, strategy), study.inputs)
+        assert_sound(config, space.start(config, strategy), study.inputs)
         for trial in trials(25):
             proposal = space.suggest(config, strategy, trial)
             assert proposal.parameters == trial.params
@@ -161,7 +161,7 @@ def test_a_suggestion_is_repeated_from_a_trial_that_has_its_values(tmp_path: Pat
 
 def test_in_a_balanced_study_a_parameter_is_named_like_its_knob(tmp_path: Path) -> None:
     config = read(tmp_path, BALANCED)
-    sgd = space.default(config, group(config, "sgd-lpft"))
+    sgd = space.start(config, group(config, "sgd-lpft"))
     assert list(sgd.parameters) == [
         "learning_rate",
         "momentum",
@@ -177,7 +177,7 @@ def test_a_range_that_depends_on_an_earlier_choice_carries_that_choice_in_its_na
     tmp_path: Path,
 ) -> None:
     config = read(tmp_path, JOINT, "tune.optimizer.default=sgd", "tune.method.full.epochs=3")
-    proposal = space.default(config, config.groups[0])
+    proposal = space.start(config, config.groups[0])
     assert proposal.parameters == {
         "optimizer": "sgd",
         "method": "full",
@@ -187,7 +187,7 @@ def test_a_range_that_depends_on_an_earlier_choice_carries_that_choice_in_its_na
     assert list(proposal.hyperparameters) == ["optimizer", "method", "learning_rate", "momentum"]
     assert space.knobs_by_parameter(config)["learning_rate.sgd.full+lpft"] == "learning_rate"
     balanced = read(tmp_path, BALANCED, "tune.schedule=[cosine]")
-    adam = space.default(balanced, group(balanced, "adam-full"))
+    adam = space.start(balanced, group(balanced, "adam-full"))
     assert adam.parameters["beta1.cosine"] == 0.9, "only what is tuned is carried"
 
 
@@ -315,7 +315,7 @@ def test_a_plan_is_the_recipe_overridden_by_the_level_and_then_by_the_hyperparam
     tmp_path: Path,
 ) -> None:
     config = read(tmp_path, BALANCED)
-    proposal = space.default(config, group(config, "sgd-lpft"))
+    proposal = space.start(config, group(config, "sgd-lpft"))
     probe, finetune = plan_of(config, proposal, Given()).phases
     assert (probe.epochs, finetune.epochs) == (1, 4), "the recipe, where the level says nothing"
     assert probe.weight_decay == finetune.weight_decay == 0.5
@@ -330,7 +330,7 @@ def test_a_plan_is_the_recipe_overridden_by_the_level_and_then_by_the_hyperparam
 def test_a_plain_trial_has_one_phase_and_the_catalogues_defaults(tmp_path: Path) -> None:
     text = "name: x\nrecipe: {dataset: wine, backbone: mlp}\nsearch: {trials: 1}\n"
     config = read(tmp_path, text)
-    plan = plan_of(config, space.default(config, config.groups[0]), Given())
+    plan = plan_of(config, space.start(config, config.groups[0]), Given())
     (phase,) = plan.phases
     entry = OPTIMIZERS["adamw"]
     assert (phase.name, phase.epochs, phase.freeze_depth) == ("main", 10, 0)
@@ -355,7 +355,7 @@ def test_weights_options_and_transforms_reach_the_plan(tmp_path: Path) -> None:
         "search: {trials: 1}\n"
     )
     config = read(tmp_path, text)
-    plan = plan_of(config, space.default(config, config.groups[0]), Given())
+    plan = plan_of(config, space.start(config, config.groups[0]), Given())
     assert plan.dataset == {"name": "wine", "fraction": 0.5}
     assert plan.backbone == {"name": "mlp", "hidden": [4]}
     assert plan.weights == Weights(source="w.safetensors", sha256="hash of w.safetensors")

@@ -27,7 +27,7 @@ from workbench.study.config import load
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.confirm import planning
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.study import Study
 
 Write = Callable[..., Path]

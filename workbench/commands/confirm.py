@@ -32,7 +32,7 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import planning, preregistration, replicates, second_look
 from workbench.study.confirm.candidates import look
 from workbench.study.confirm.offer import Offer, offer_of
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.confirm.selection import choose, write_selection
 from workbench.study.study import Study

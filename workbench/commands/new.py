@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from workbench import backbones
 from workbench.backbones import BACKBONES
 from workbench.commands import new_data
-from workbench.commands.new_data import Found, scalar
+from workbench.commands.new_data import Found
 from workbench.messages import listed, unknown
 from workbench.record import FILE_NAME
+from workbench.record.strategy import Knobs
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.config.document import StudyFileError
+from workbench.study.config.document import StudyFileError, dump
 from workbench.study.study import Study
 
 T = TypeVar("T")
@@ -103,7 +104,7 @@ def write_study(
         raise ValueError(f"--target {target} names a column of a table; {path} is none: {own}.")
     else:
         found = new_data.named_data(path, folder)
-    found = new_data.with_options(found, options)
+    found = replace(found, dataset={**found.dataset, **extra})
     tested = new_data.count_test_samples(found, folder)
     kind = KINDS[found.kind]
     model = ask(
@@ -145,8 +146,8 @@ def _check(text: str, file: Path) -> None:
             raise ValueError(new_data.refusal(error.called(new.name, str(file)))) from None
 
 
-def backbone_of(name: str, kind: str) -> str:
-    """A backbone as it stands in the study file, with its pretrained weights if there are any.
+def backbone_of(name: str, kind: str) -> dict[str, str]:
+    """A backbone with its pretrained weights, if there are any.
 
     Raises:
         ValueError: There is no such backbone, or it does not take these data.
@@ -156,7 +157,7 @@ def backbone_of(name: str, kind: str) -> str:
     if entry is None or entry.input not in (kind, "any"):
         raise ValueError(unknown(f"backbone for {kind} data called", name, fits))
     weights = "imagenet" if name in BACKBONES and entry.weights else next(iter(entry.weights), None)
-    return f"{{name: {scalar(name)}, weights: {weights}}}" if weights else scalar(name)
+    return {"name": name, "weights": weights} if weights else {"name": name}
 
 
 def _compared(name: str) -> str:
@@ -186,11 +187,17 @@ def _effect(tested: int | None) -> str:
     return f"confirm: {{smallest_effect: {least:g}}}   # {why}"
 
 
+def _block(knobs: Knobs) -> str:
+    """A block of the study file in one line; a name without options alone."""
+    text = dump(knobs, width=math.inf, flow=True).strip()
+    return text if len(knobs) > 1 else text.removeprefix("{name: ").removesuffix("}")
+
+
 def text_of(
     found: Found,
     *,
     name: str,
-    backbone: str,
+    backbone: Knobs,
     compare: str,
     trials: int,
     tested: int | None = None,
@@ -216,10 +223,10 @@ def text_of(
     )
     lines = [
         f"# Which {compare.replace('_', ' ')} is best on {found.name}?",
-        f"name: {scalar(name)}",
+        dump({"name": name}).strip(),
         "recipe:                 # held fixed",
-        f"  dataset: {found.dataset}",
-        f"  backbone: {backbone}",
+        f"  dataset: {_block(found.dataset)}",
+        f"  backbone: {_block(backbone)}",
         *(["  task: regression"] if found.regression else []),
         "  epochs: 10",
         "  batch_size: 32",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from workbench import datasets, tasks
 from workbench.datasets import DATASETS
 from workbench.downloads import Absent
 from workbench.messages import nearest, unknown
+from workbench.record.strategy import Knobs
 from workbench.study.config.document import parse_value
 from workbench.study.paths import located
 
@@ -32,13 +32,13 @@ class Found:
     """The data of a study.
 
     Attributes:
-        dataset: As it stands in the study file.
+        dataset: Its name and options.
         kind: Of ``KINDS``.
         name: What a study of these data may be called.
         regression: Whether numbers are predicted.
     """
 
-    dataset: str
+    dataset: Knobs
     kind: str
     name: str
     regression: bool = False
@@ -86,24 +86,16 @@ def listed_data(data: str) -> tuple[str, list[str]]:
 def named_data(data: str, folder: Path) -> Found:
     """A folder of images, or a data set by its name."""
     if Path(data).is_dir():
-        dataset = f"{{name: image_folder, path: {_relative(data, folder)}, image_size: 64}}"
+        dataset = {"name": "image_folder", "path": _relative(data, folder), "image_size": 64}
         return Found(dataset=dataset, kind="image", name=_name_of(data))
     entry = DATASETS[data]
-    return Found(dataset=data, kind=entry.kind, name=data, regression=entry.targets == ("numbers",))
-
-
-def with_options(found: Found, options: Sequence[str]) -> Found:
-    """With options of the data set, as they were written."""
-    if not options:
-        return found
-    written = found.dataset
-    inner = written[1:-1] if written.startswith("{") else f"name: {written}"
-    added = ", ".join(option.replace("=", ": ", 1) for option in options)
-    return replace(found, dataset=f"{{{inner}, {added}}}")
+    return Found(
+        dataset={"name": data}, kind=entry.kind, name=data, regression=entry.targets == ("numbers",)
+    )
 
 
 def _relative(data: str, folder: Path) -> str:
-    return scalar(os.path.relpath(Path(data).resolve(), folder.resolve()))
+    return os.path.relpath(Path(data).resolve(), folder.resolve())
 
 
 def _name_of(data: str) -> str:
@@ -118,16 +110,16 @@ def table_of(data: str, target: str, options: Mapping[str, Any], folder: Path) -
     names = [str(column) for column in frame.columns]
     if target not in names:
         raise ValueError(unknown(f"column in {data} called", target, names))
-    path, label = _relative(data, folder), scalar(target)
-    dataset, kind = f"{{name: table, path: {path}, target: {label}}}", "vector"
+    path = _relative(data, folder)
+    dataset, kind = {"name": "table", "path": path, "target": target}, "vector"
     out = (target, *(options.get("drop") or ()))
     for column in (frame[name] for name in names if name not in out):
         texts = [word or "" for word in rows.words(column)]
         long = sum(map(len, texts)) > _LETTERS * len(texts)
         numeric = (~np.isnan(rows.numbers(column))).any()
         if long and not numeric and len(set(texts)) > _DISTINCT * len(texts):
-            named = f"text: {scalar(str(column.name))}, label: {label}"
-            dataset, kind = f"{{name: text_table, path: {path}, {named}}}", "text"
+            named = {"text": str(column.name), "label": target}
+            dataset, kind = {"name": "text_table", "path": path, **named}, "text"
             break
     values = rows.numbers(frame[target])
     values = values[~np.isnan(values)]
@@ -142,22 +134,14 @@ def count_test_samples(found: Found, folder: Path) -> int | None:
     Raises:
         ValueError: The data cannot be used, in the words of ``check``.
     """
-    written = parse_value(found.dataset)
-    dataset = written if isinstance(written, dict) else {"name": written}
     target = tasks.target_of({"name": "regression" if found.regression else "classification"})
     try:
         # Where the data are divided does not depend on the seeds.
         sizes = datasets.sizes(
-            located("dataset", dataset, folder), target=target, study_seed=0, seed=0
+            located("dataset", found.dataset, folder), target=target, study_seed=0, seed=0
         )
     except Absent:
         return None
     except (ValueError, OSError) as error:
         raise ValueError(refusal(error)) from error
     return int(sizes["test"])
-
-
-def scalar(text: str) -> str:
-    """A text as YAML."""
-    plain = re.fullmatch(r"[A-Za-z0-9._/][\w./+-]*", text) and parse_value(text) == text
-    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -10,7 +10,7 @@ from workbench.messages import listed
 from workbench.study.config.changes import Changed, Unanswerable, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.confirm import planning, preregistration, second_look
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.study import Study
 from workbench.verdict.refusals import NEW_NAME
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from workbench import downloads, usercode
@@ -12,11 +12,18 @@ from workbench.downloads import Absent
 from workbench.record.strategy import Knobs
 from workbench.study.config import recipes
 from workbench.study.config.document import Location, Problem, StudyFileError
+from workbench.study.config.knobs import flatten
 from workbench.study.space import Proposal
 from workbench.study.study import Study, StudyStrategy
 
 # Knobs that some data or some backbones refuse; a phase may hold some of them.
 _METHODS = ("mixup", "cutmix", "lora", "trainable", "l2_sp", "report_every")
+# By knob: those whose checks must have passed before its own.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "backbone": ("dataset", "backbone.weights"),
+    "freeze_depth": ("backbone", "trial.name"),
+    "augmentation": ("dataset", "backbone"),
+}
 
 
 def _method_in(knobs: Knobs) -> str | None:
@@ -64,23 +71,6 @@ def check(study: Study, *, local: bool = True) -> None:
         raise StudyFileError(problems)
 
 
-@dataclass(frozen=True)
-class _Check:
-    """One check of what a study needs.
-
-    Attributes:
-        knob: Whose problem it is.
-        found: What the study file has there.
-        run: Raises what is wrong.
-        needs: Knobs whose checks must have passed.
-    """
-
-    knob: str
-    found: object
-    run: Callable[[], object]
-    needs: tuple[str, ...] = ()
-
-
 class _StudyChecks:
     """The checks of one study."""
 
@@ -114,51 +104,41 @@ class _StudyChecks:
         knobs = self._study.knobs(proposal)
         steps = recipes.augmentation_steps(knobs.get("augmentation") or ())
         backbone, own = knobs["backbone"], knobs.get("trial") or {}
-        strategy, method = f"strategy {proposal.strategy.name}", _method_in(knobs)
-        checks = [
-            _Check("dataset", knobs["dataset"]["name"], lambda: self._data(knobs)),
-            _Check("backbone.weights", backbone.get("weights"), lambda: self._weights(backbone)),
-            _Check(
-                *("backbone", backbone["name"], lambda: self._inputs.outline(knobs)),
-                needs=("dataset", "backbone.weights"),
-            ),
-            _Check("trial.name", own.get("name"), lambda: self._own_training(own)),
-            _Check(
-                *("freeze_depth", knobs.get("freeze_depth", strategy)),
-                lambda: self._study.plan(proposal),
-                needs=("backbone", "trial.name"),
-            ),
-            _Check(
-                *("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
-                needs=("dataset", "backbone"),
-            ),
-            _Check(
-                "device", knobs.get("device"), lambda: self._device(knobs.get("device", "auto"))
-            ),
-        ]
+        method = _method_in(knobs)
+        checks: dict[str, Callable[[], object]] = {
+            "dataset": lambda: self._data(knobs),
+            "backbone.weights": lambda: self._weights(backbone),
+            "backbone": lambda: self._inputs.outline(knobs),
+            "trial.name": lambda: self._own_training(own),
+            "freeze_depth": lambda: self._study.plan(proposal),
+            "augmentation": lambda: self._augment(steps, knobs),
+            "device": lambda: self._device(knobs.get("device", "auto")),
+        }
+        needs = dict(_NEEDS)
         if method is not None:
-            every = tuple(check.knob for check in checks)
-            rehearse = partial(self._rehearse, proposal, knobs)
-            checks.append(_Check(method, knobs.get(method), rehearse, needs=every))
+            needs[method] = tuple(checks)
+            checks[method] = lambda: self._rehearse(proposal, knobs)
+        strategy = f"strategy {proposal.strategy.name}"
+        written = {"freeze_depth": strategy, **knobs, **flatten((), knobs)}
         failed: set[str] = set()
         problems = []
-        for each in checks:
-            if failed.intersection(each.needs):
-                failed.add(each.knob)
+        for knob, check in checks.items():
+            if failed.intersection(needs.get(knob, ())):
+                failed.add(knob)
                 continue
-            error = self._refusal(each)
+            error = self._refusal(check)
             if error is not None:
-                failed.add(each.knob)
-                at: Location = ("tune", tuned) if tuned else self._config.location(each.knob)
-                shown = value if tuned else each.found
+                failed.add(knob)
+                at: Location = ("tune", tuned) if tuned else self._config.location(knob)
+                shown = value if tuned else written.get(f"{knob}.name", written.get(knob))
                 problem = self._config.document.problem(at, shown, "what fits")
                 problems.append(replace(problem, reason=str(error).rstrip(".")))
         return problems
 
-    def _refusal(self, check: _Check) -> Exception | None:
+    def _refusal(self, check: Callable[[], object]) -> Exception | None:
         """What a check refuses; where it is only a download that is missing, that is noted."""
         try:
-            check.run()
+            check()
         except (ValueError, OSError, MemoryError) as error:
             if self._inputs.pending and isinstance(error, Absent):
                 self._inputs.lacks(error)

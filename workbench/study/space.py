@@ -133,13 +133,11 @@ def suggest(
     return propose(config, strategy, pick)
 
 
-def default(config: StudyConfig, strategy: Strategy) -> Proposal:
-    """The default of every knob: each group's first trial, and the baseline's setting."""
-    return propose(config, strategy, lambda _, entry: entry.default)
-
-
 def start(config: StudyConfig, strategy: Strategy) -> Proposal:
-    """A strategy's own default: in a joint study too, where its levels are choices."""
+    """The default of every knob: a group's first trial, and the baseline's setting.
+
+    Of a strategy of a joint study with its levels, which are choices there.
+    """
     group = strategy if config.balanced else config.groups[0]
     return propose(config, group, _setting(config, strategy.levels))
 
@@ -214,7 +212,7 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
     Raises:
         StudyFileError: The grid has too many points.
     """
-    points = [default(config, strategy)]
+    points = [start(config, strategy)]
     for settings in config.search.enqueue:
         wanted = {name: value for name, value in settings.items() if name in strategy.levels}
         if all(strategy.levels[name] == label(value) for name, value in wanted.items()):

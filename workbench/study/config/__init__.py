@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from workbench import tasks
 from workbench.driver import Resources
@@ -17,7 +18,7 @@ from workbench.messages import nearest
 from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
-from workbench.study.config import across, adding, consistency, recipes, schema
+from workbench.study.config import across, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.changes import Changed
 from workbench.study.config.document import Document, Location, Words
@@ -26,6 +27,7 @@ from workbench.study.config.knobs import (
     Factor,
     Tuned,
     flatten_parts,
+    label,
     levels_of,
     merged,
     named_in_full,
@@ -88,7 +90,16 @@ def load_added(path: Path, overrides: Sequence[str], added: Addition, value: obj
         StudyFileError: The study cannot have such a level.
     """
     document = Document(path, overrides)
-    adding.add_level(document, added, value)
+    content: Any = document.content
+    levels = content["compare"][added.factor]
+    if not isinstance(levels, dict):
+        levels = {label(level): level for level in levels}
+    content["compare"][added.factor] = {**levels, added.label: value}
+    place = ("compare", added.factor, added.label)
+    document.lines[place] = f"--add {added.factor}={added.written}"
+    # All of its strategies are tested, on the seeds of the study.
+    confirm = {k: v for k, v in (content.get("confirm") or {}).items() if k != "finalists"}
+    content |= {"name": added.name, "confirm": {**confirm, "seeds": added.seeds}}
     return _Reader(document, None, added).read()
 
 

@@ -18,7 +18,7 @@ from scipy import special
 from workbench.study.config.changes import Unready
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.confirm.selection import Arm, Selected
 from workbench.verdict.statistics.planning import SD_LEVEL
 

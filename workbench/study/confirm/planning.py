@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench import record
-from workbench.record import Addition, Role
+from workbench.record import Addition, Role, TrialSpec
 from workbench.record.seeds import derive
 from workbench.study import space
 from workbench.study.config.consistency import BASELINE
@@ -21,7 +21,6 @@ from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import Candidate, Searched, look
-from workbench.study.confirm.protocol import Protocol
 from workbench.study.description import search_settings
 from workbench.study.space import Proposal
 from workbench.study.study import Study
@@ -29,6 +28,32 @@ from workbench.verdict import ALPHA
 
 SCHEMA = 2
 SELECTION = "selection.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """The plan of a confirmation, as ``protocol.json`` or ``protocol-2.json`` holds it.
+
+    Attributes:
+        content: What the file says.
+        candidates: The search trials that the selection runs again, by strategy, the best first;
+            none for a second look.
+        notes: What an author should know before anything runs.
+    """
+
+    content: Mapping[str, Any]
+    candidates: Mapping[str, tuple[TrialSpec, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> bytes:
+        """The file's bytes."""
+        return (json.dumps(self.content, indent=1) + "\n").encode()
+
+    @property
+    def sha256(self) -> str:
+        """Of those bytes, in hexadecimal."""
+        return hashlib.sha256(self.text).hexdigest()
 
 
 def seeds_of(config: StudyConfig, role: Role, count: int, *, schema: int) -> list[str]:
@@ -51,7 +76,7 @@ def baseline_of(config: StudyConfig) -> Proposal:
     config = replace(config, added=None)
     named = {strategy.name: strategy for strategy in config.strategies}
     strategy = named.get(config.confirm.baseline or BASELINE)
-    return space.start(config, strategy or space.default(config, config.groups[0]).strategy)
+    return space.start(config, strategy or space.start(config, config.groups[0]).strategy)
 
 
 def plan_of_confirmation(study: Study) -> Protocol:

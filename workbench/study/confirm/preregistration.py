@@ -12,7 +12,7 @@ from workbench.study import space
 from workbench.study.config.changes import Changed, file_differences
 from workbench.study.config.document import Document, Location
 from workbench.study.confirm.candidates import look
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.study import Study
 from workbench.verdict.refusals import NEW_NAME
 

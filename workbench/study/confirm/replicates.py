@@ -24,7 +24,7 @@ from workbench.record import (
 )
 from workbench.study import plans
 from workbench.study.config.changes import Changed, differences
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol
 from workbench.study.confirm.selection import Arm
 
 

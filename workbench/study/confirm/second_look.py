@@ -11,8 +11,7 @@ import json
 from workbench import record
 from workbench.record import Role
 from workbench.study.config.changes import Changed, Unready, file_differences
-from workbench.study.confirm.planning import seeds_of
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import Protocol, seeds_of
 from workbench.study.study import Study
 from workbench.verdict.refusals import NEW_NAME
 

@@ -27,8 +27,7 @@ from workbench.record import (
 from workbench.study.config.changes import Changed, file_differences
 from workbench.study.config.consistency import BASELINE
 from workbench.study.confirm.candidates import plan_text
-from workbench.study.confirm.planning import SELECTION, baseline_of
-from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.planning import SELECTION, Protocol, baseline_of
 from workbench.study.study import Study
 
 
