@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from workbench import downloads
@@ -213,6 +213,11 @@ def _cache() -> Path:
 
 def _cached(name: str) -> Path | None:
     """The snapshot of a hub model on this machine, under its full id or the short name."""
+    return next((snapshot for _, snapshot in _snapshots(name)), None)
+
+
+def _snapshots(name: str) -> Iterator[tuple[str, Path]]:
+    """The snapshots of a hub model on this machine, each with the id that it is stored under."""
     for repository in _repositories(name):
         cache = _place(repository)
         try:
@@ -221,8 +226,7 @@ def _cached(name: str) -> Path | None:
             continue
         # A download that was interrupted leaves a reference without its snapshot.
         if (cache / "snapshots" / commit).is_dir():
-            return cache / "snapshots" / commit
-    return None
+            yield repository, cache / "snapshots" / commit
 
 
 def _repositories(name: str) -> list[str]:
@@ -234,19 +238,13 @@ def _place(repository: str) -> Path:
     return _cache() / f"models--{repository.replace('/', '--')}"
 
 
-def _repository_of(snapshot: Path) -> str:
-    """The id under which the hub's client stores a snapshot."""
-    return snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
-
-
 def _fetch(name: str, needed: tuple[str, ...]) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import RepositoryNotFoundError
 
     # Stay at the commit of the files that are here already: a configuration and weights of
     # different commits may not belong together.
-    snapshot = _cached(name)
-    repository = _id_of(name) if snapshot is None else _repository_of(snapshot)
+    repository, snapshot = next(_snapshots(name), (_id_of(name), None))
     commit = None if snapshot is None else snapshot.name
     try:
         for files in _FETCHED[needed]:

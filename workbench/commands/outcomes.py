@@ -79,7 +79,7 @@ class Outcome:
         signal: What stopped it, or None.
         parked: Epochs done of each trial that was stopped and will be continued.
         unsent: Records that MLflow did not take.
-        reasons: Why trials failed, each reason once with the number of trials.
+        reasons: The three commonest reasons for which trials failed, with the number of trials.
         saved_seconds: Training time that stored outputs of frozen stages have saved the study.
         damaged: Checkpoints that were set aside as damaged while the command ran.
         resumed: Trials of these that had an earlier checkpoint.
@@ -195,17 +195,19 @@ def outcome_of(study: Study, *roles: Role, damaged: Set[tuple[Path, int]]) -> Ou
     """
     records = record.scan(study.directory)
     progress = confirmation_progress(study.directory, records)
+    results = {at: at.result() for at, _ in records}
     set_aside = damaged_checkpoints(study.directory) - damaged
     hit = {path.parent for path, _ in set_aside}
-    results = [at.result() for at, _ in records if at.path in hit]
-    restarted = sum(result is not None and result.restarted for result in results)
+    restarted = sum(r is not None and r.restarted for at, r in results.items() if at.path in hit)
+    own = [(at, results[at]) for at, spec in records if spec.role in roles]
+    failed = (r for _, r in own if r is not None and r.state is State.FAILED and r.retried is None)
+    reasons = Counter(str(result.reason) for result in failed).most_common(3)
+    histories = [at.history() for at, r in own if r is None or not r.state.ended]
     return Outcome(
         study=study.name,
-        reasons=reasons_of(records, *roles),
-        parked=_parked(records, *roles),
-        saved_seconds=sum(
-            result.saved_seconds for at, _ in records if (result := at.result()) is not None
-        ),
+        reasons=tuple(f"{count} x {reason}" for reason, count in reasons),
+        parked=tuple(history[-1].epochs_done if history else 0.0 for history in histories),
+        saved_seconds=sum(r.saved_seconds for r in results.values() if r is not None),
         damaged=len(set_aside),
         resumed=len(hit) - restarted,
         restarted=restarted,
@@ -213,29 +215,6 @@ def outcome_of(study: Study, *roles: Role, damaged: Set[tuple[Path, int]]) -> Ou
         verdict=None if study.config.added else home_studies.verdict_of(study.directory, progress),
         report=report_of(study.home, study.name, records),
     )
-
-
-def _parked(records: Records, *roles: Role) -> tuple[float, ...]:
-    """Epochs done of each trial of some roles that has not ended."""
-    found = []
-    for at, spec in records:
-        result = at.result()
-        if spec.role in roles and (result is None or not result.state.ended):
-            history = at.history()
-            found.append(history[-1].epochs_done if history else 0.0)
-    return tuple(found)
-
-
-def reasons_of(records: Records, *roles: Role) -> tuple[str, ...]:
-    """The three commonest reasons for which runs of some roles failed, with their number."""
-    counts: Counter[str] = Counter()
-    for directory, spec in records:
-        result = directory.result()
-        if result is None or spec.role not in roles:
-            continue
-        if result.state is State.FAILED and result.retried is None:
-            counts[str(result.reason)] += 1
-    return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
 
 
 def report_of(home: Path, study: str, records: Records) -> Path | None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from workbench.backbones.stages.cutting import ancestors, cut_before
 from workbench.backbones.stages.grouping import group, short_names
 from workbench.backbones.stages.membership import Members, members
-from workbench.backbones.stages.recording import Call, evaluation_mode, record
+from workbench.backbones.stages.recording import Call, evaluation_mode, named_tensors, record
 from workbench.backbones.stages.replaying import Cut
 from workbench.backbones.stages.staged import Stage, Staged
 from workbench.backbones.stages.torch_internals import DROPOUTS
@@ -88,7 +88,7 @@ def discover(
 
 
 def _assemble(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged:
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    tensors = dict(named_tensors(module))
     if head is None:
         (path,) = layout.head
         head = module.get_submodule(path)
@@ -151,15 +151,13 @@ class _Search:
         start = first
         outer = list(ancestors(first))
         for call in reversed(self.calls[: first.number]):
+            part = self.module.get_submodule(call.path)
             if call.path in self.learnable:
                 if call not in outer:
                     break
-            elif call.parent in outer and call.count == 0 and self._is_dropout(call):
+            elif call.parent in outer and call.count == 0 and isinstance(part, DROPOUTS):
                 start = call
         return start
-
-    def _is_dropout(self, call: Call) -> bool:
-        return isinstance(self.module.get_submodule(call.path), DROPOUTS)
 
     def layout(self, cuts: Sequence[str] | None) -> _Layout:
         """Find where stages begin, verify each of them, and drop those that fail."""

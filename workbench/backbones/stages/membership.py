@@ -6,12 +6,12 @@ Used by ``discovery``.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+from torch import nn
 
-from workbench.backbones.stages.recording import Call, Recording
+from workbench.backbones.stages.recording import Call, Recording, named_tensors
 
 # Places of a module other than the number of a stage.
 _HEAD = -1
@@ -52,9 +52,7 @@ def members(
     limits = [*bounds, head_call.number]
     last = len(bounds)
     paths = {id(part): path for path, part in module.named_modules()}
-    stateful = {
-        path for path, part in module.named_modules() if next(_tensors(part), None) is not None
-    }
+    stateful = {path for path, part in module.named_modules() if any(named_tensors(part))}
     calls: dict[str, list[Call]] = {}
     for call in recording.calls:
         calls.setdefault(call.path, []).append(call)
@@ -92,8 +90,8 @@ def members(
         return found
 
     found = [Members() for _ in range(last + 1)]
-    tensor_places = {id(tensor): place_of_tensor(name) for name, tensor in _named(module)}
-    names = {id(tensor): name for name, tensor in _named(module)}
+    names = {id(tensor): name for name, tensor in named_tensors(module)}
+    tensor_places = {tensor: place_of_tensor(name) for tensor, name in names.items()}
     seen: set[int] = set()
 
     def collect(part: nn.Module) -> None:
@@ -101,7 +99,7 @@ def members(
             return
         seen.add(id(part))
         path = paths[id(part)]
-        inside = {tensor_places[id(tensor)] for tensor in _tensors(part)}
+        inside = {tensor_places[id(tensor)] for _, tensor in named_tensors(part)}
         standing = (places[paths[id(inner)]] for inner in part.modules())
         inside |= {stage for stage in standing if stage is not None}
         # A module that lies in one stage as a whole is taken as a whole; others are opened.
@@ -128,13 +126,3 @@ def members(
 
     collect(module)
     return found
-
-
-def _named(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()

@@ -119,8 +119,7 @@ def record(module: nn.Module, batch: Batch) -> Recording:
     calls: list[Call] = []
     open_calls: list[Call] = []
     counts: dict[str, int] = {}
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    operations = _Operations({id(tensor): name for name, tensor in tensors})
+    operations = _Operations({id(tensor): name for name, tensor in named_tensors(module)})
 
     def enter(path: str, called: nn.Module, args: Any, kwargs: Any) -> None:
         call = Call(
@@ -163,6 +162,12 @@ def record(module: nn.Module, batch: Batch) -> Recording:
         for hook in hooks:
             hook.remove()
     return Recording(calls=calls, uses=operations.uses)
+
+
+def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers, shared ones once."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()
 
 
 def form_of(leaf: Any) -> Any:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones.depth import ALL, resolve_depth
+from workbench.backbones.stages.recording import named_tensors
 from workbench.backbones.stages.replaying import Cut
 
 
@@ -73,7 +74,7 @@ class Staged:
         for place, tensors in self.tensors():
             for tensor in tensors:
                 places.setdefault(id(tensor), []).append(place)
-        for name, tensor in _named_tensors(self.module):
+        for name, tensor in named_tensors(self.module):
             found = places.pop(id(tensor), [])
             if len(found) != 1:
                 where = f"to both {' and '.join(found)}" if found else "to no stage"
@@ -187,13 +188,7 @@ def describe(staged: Staged) -> list[tuple[str, int]]:
     ]
 
 
-def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers, shared ones once."""
-    yield from module.named_parameters()
-    yield from module.named_buffers()
-
-
 def _tensors(modules: tuple[nn.Module, ...]) -> list[Tensor]:
     """Parameters and buffers of several modules, shared ones once."""
-    tensors = (tensor for module in modules for _, tensor in _named_tensors(module))
+    tensors = (tensor for module in modules for _, tensor in named_tensors(module))
     return list({id(tensor): tensor for tensor in tensors}.values())

@@ -120,11 +120,6 @@ def or_name(accepted: Any) -> BeforeValidator:
     return BeforeValidator(_name_alone, json_schema_input_type=accepted)
 
 
-def names_alone(accepted: Any) -> BeforeValidator:
-    """Blocks by name that a list of names may stand for; ``accepted`` is the type of both."""
-    return BeforeValidator(by_name, json_schema_input_type=accepted)
-
-
 def by_name(value: object) -> object:
     """A list of names as a mapping of each name to itself; other values as they are."""
     texts = isinstance(value, list) and all(isinstance(item, str) for item in value)

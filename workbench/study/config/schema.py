@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from workbench import backbones, datasets, usercode
 from workbench.backbones import BACKBONES
@@ -29,9 +29,9 @@ from workbench.study.config.fields import (
     Reference,
     ReportEvery,
     Written,
+    by_name,
     entry_of,
     knob,
-    names_alone,
     names_of,
     or_name,
 )
@@ -258,7 +258,7 @@ class Across(Block):
 
     dataset: Annotated[
         dict[str, Annotated[DatasetKnobs, or_name(str | DatasetKnobs)]],
-        names_alone(dict[str, str | DatasetKnobs] | list[str]),
+        BeforeValidator(by_name, json_schema_input_type=dict[str, str | DatasetKnobs] | list[str]),
     ] = knob({}, "Data sets by name, each as in `recipe.dataset`; or a list of names.")
     search_seed: list[Annotated[int, Field(ge=0)]] = knob(
         [], "Values of `search.seed`: one search of every strategy for each."
