@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 from workbench import record
@@ -169,8 +170,7 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
     targets = described.targets
     counts: Counter[State] = Counter()
     ended: Counter[str] = Counter()
-    best: tuple[float, int] | None = None
-    best_trial = None
+    ranked: list[tuple[tuple[float, int], float, str]] = []
     for directory, spec in records.trials:
         if spec.role is not Role.SEARCH or spec.group not in targets:
             continue  # Tries, and levels that the file no longer has.
@@ -181,14 +181,15 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         counts[state] += 1
         ended[spec.group] += state.ended
         value = result.value if result and result.state is State.COMPLETE else None
-        if value is not None and spec.objective.outdoes((value, spec.number), best):
-            best, best_trial = (value, spec.number), spec.name
+        if value is not None:
+            ranked.append((spec.objective.rank(value, spec.number), value, spec.name))
     if records.holder:
         study_state = "running"
     elif any(ended[group] < target for group, target in targets.items()):
         study_state = "unfinished"
     else:
         study_state = "complete" if counts[State.COMPLETE] else "complete, none usable"
+    best = min(ranked, key=itemgetter(0), default=None)
     return StudySummary(
         name=described.name,
         state=study_state,
@@ -201,8 +202,8 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         running=counts[State.RUNNING],
         metric=described.objective.metric,
         test_metric=described.objective.tested,
-        best=best[0] if best else None,
-        best_trial=best_trial,
+        best=best[1] if best else None,
+        best_trial=best[2] if best else None,
         confirmation=records.confirmation,
         verdict=verdict_of(records.directory, records.confirmation),
         added=described.added,

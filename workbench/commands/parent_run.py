@@ -22,7 +22,7 @@ from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tracker import Tracker, location, stored_study, view
-from workbench.tracker.entry import dataset_uses
+from workbench.tracker.entry import dataset_uses, parent_role
 from workbench.tracker.mirror import Mirror
 from workbench.tracker.store import Unreachable
 from workbench.tracker.stored_study import StoredStudy
@@ -70,7 +70,7 @@ def open_parent(
         tags: Beside those that every parent has.
         files: The same of texts by file name, stored below ``study/``.
     """
-    role = _parent_role(role)
+    role = parent_role(role)
     path = study.directory / "study.json"
     # Before the file says where the runs are now: the tracker knows where they were.
     tracker = Tracker(study.home, study.name)
@@ -145,7 +145,7 @@ def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) ->
         role: As for ``opened``.
         files: As for ``opened``.
     """
-    role, wanted = _parent_role(role), {**_files(study), **(files or {})}
+    role, wanted = parent_role(role), {**_files(study), **(files or {})}
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
     # was asked, it would answer the same.
     known = FileCache(["settled", str(study.directory), role, wanted], _mirrored(study))
@@ -193,10 +193,6 @@ def _mirrored(study: Study) -> list[Path]:
         store.append(log)
     records = [path for path in study.directory.iterdir() if path.is_dir()]
     return [*store, *records, *sorted(study.directory.glob("*.json"))]
-
-
-def _parent_role(role: Role) -> Role:
-    return Role.CONFIRMATION if role is Role.SELECTION else role
 
 
 def _file(study: Study) -> str:

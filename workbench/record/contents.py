@@ -75,14 +75,12 @@ class Objective:
             return True
         return value > other if self.direction == "maximize" else value < other
 
-    def outdoes(self, trial: tuple[float, int], best: tuple[float, int] | None) -> bool:
-        """Whether a trial, as (value, number), replaces the best one so far.
+    def rank(self, value: float, number: int) -> tuple[float, int]:
+        """A key that sorts trials from the best to the worst.
 
         Of equal values the lower number counts, so that the order in which workers finish does not.
         """
-        if best is None or self.better(trial[0], best[0]):
-            return True
-        return trial[0] == best[0] and trial[1] < best[1]
+        return -value if self.direction == "maximize" else value, number
 
 
 @dataclass(frozen=True, kw_only=True)

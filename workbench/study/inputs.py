@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,7 @@ class Inputs:
         dataset = self.located("dataset", knobs["dataset"])
         target = tasks.target_of(self._task(knobs))
         if usercode.is_reference(dataset["name"]):
-
-            def check() -> None:
-                datasets.require_repeatable(dataset, target=target)
-
+            check = partial(datasets.require_repeatable, dataset, target=target)
             self.once(check, [None], "repeatable", dataset, target)
 
     def digest(self, plan: Plan) -> str:
@@ -95,15 +93,10 @@ class Inputs:
         return str(self._sizes_of(plan.dataset, plan.task)["digest"])
 
     def _sizes_of(self, dataset: Knobs, task: Knobs) -> dict[str, Any]:
-        target = tasks.target_of(task)
-
-        def compute() -> dict[str, Any]:
-            seeds = {"study_seed": self._study_seed, "seed": self.seed}
-            return datasets.sizes(dataset, target=target, **seeds)
-
-        found: dict[str, Any] = self.once(
-            compute, [datasets.paths_of(dataset)], "sizes", dataset, target
-        )
+        target, seeds = tasks.target_of(task), {"study_seed": self._study_seed, "seed": self.seed}
+        compute = partial(datasets.sizes, dataset, target=target, **seeds)
+        paths = [datasets.paths_of(dataset)]
+        found: dict[str, Any] = self.once(compute, paths, "sizes", dataset, target)
         return found
 
     def once(
@@ -119,20 +112,12 @@ class Inputs:
             key: What the result depends on.
         """
         name = json.dumps(record.plain(key))
-        if name not in self._seen:
-            self._seen[name] = self._cached(compute, paths, key)
-        return self._seen[name]
-
-    def _cached(
-        self,
-        compute: Callable[[], Any],
-        paths: Sequence[Sequence[Path] | None],
-        key: Sequence[object],
-    ) -> Any:
+        if name in self._seen:
+            return self._seen[name]
         known = [part for part in paths if part is not None]
         # A user's own code may read anything.
         if len(known) < len(paths) or _names_code(key):
-            return compute()
+            return self._seen.setdefault(name, compute())
         asked = [*key, self._study_seed, self.seed]
         before = FileCache(asked, list(chain(*known)), states=self._states)
         found = before.get()
@@ -141,7 +126,7 @@ class Inputs:
             # Where a file must still be downloaded, not everything was seen.
             if not self.absent:
                 before.put(found)
-        return found
+        return self._seen.setdefault(name, found)
 
     def check_once(self, name: str, knobs: Knobs, check: Callable[[], object]) -> None:
         """Run a check, unless nothing has changed since it passed.

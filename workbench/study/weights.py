@@ -7,6 +7,7 @@ names mean is for the family.
 from __future__ import annotations
 
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 
 from workbench import backbones, record
@@ -69,16 +70,14 @@ def find(source: str, backbone: str, *, folder: Path, home: Path, pending: bool 
 
 
 def _best_of(study: str, home: Path) -> Path | None:
-    best: Path | None = None
-    held: tuple[float, int] | None = None
+    found = []
     for trial, spec in record.scan(record.study_directory(home, study)):
         result = trial.result()
         if spec.role is not record.Role.SEARCH or result is None or result.value is None:
             continue
-        found = (result.value, spec.number)
-        if trial.weights.exists() and spec.objective.outdoes(found, held):
-            best, held = trial.weights, found
-    return best
+        if trial.weights.exists():
+            found.append((spec.objective.rank(result.value, spec.number), trial.weights))
+    return min(found, key=itemgetter(0))[1] if found else None
 
 
 def _of_run(run_id: str, home: Path) -> Weights:

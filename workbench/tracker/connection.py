@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbench.record import experiment_of, study_directory
+from workbench.record import STUDY_NAME, experiment_of, study_directory
 from workbench.tracker import location, store
 from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifacts
 from workbench.tracker.client import RunClient
@@ -122,7 +122,12 @@ class Connection:
             StoreError: MLflow's store cannot be used, or the name is not valid.
         """
         name = experiment_of(study)
-        experiment_id, restored = self._client.open_experiment(name, self._store.location(name))
+        if not STUDY_NAME.fullmatch(name):
+            raise store.StoreError(f"{name!r} is not a valid name of a study ({self.uri}).")
+        # A server says itself where files go; a database holds none, so they go below the home.
+        server = isinstance(self._store, SharedStore) and self._store.is_server
+        folder = (self._store.home / "mlruns" / "artifacts" / name).as_uri()
+        experiment_id, restored = self._client.open_experiment(name, None if server else folder)
         if restored:
             # Those of runs that are opened again are sent again.
             self._models.remove(experiment_id)

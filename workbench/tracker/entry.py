@@ -44,14 +44,6 @@ PASSING = (
     WITHHELD,
 )
 
-# A trial's run hangs under one of two parents: seeds of a selection belong to the confirmation.
-PARENT_ROLE = {
-    Role.SEARCH: "search",
-    Role.SELECTION: "confirmation",
-    Role.CONFIRMATION: "confirmation",
-    Role.TRY: "try",
-}
-
 
 class Point(NamedTuple):
     """One number of a metric; ``timestamp`` in milliseconds since 1970 (UTC)."""
@@ -141,6 +133,11 @@ def entry_of(
         summary=[] if result is None or ended is None else _summary(history, result, ended),
         datasets=datasets_of(spec),
     )
+
+
+def parent_role(role: Role) -> Role:
+    """The role of the parent that a trial's run hangs under: selection and test share one."""
+    return Role.CONFIRMATION if role is Role.SELECTION else role
 
 
 def record_tags(spec: TrialSpec) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from workbench.record import STUDY_NAME, experiment_of
+from workbench.record import experiment_of
 from workbench.tracker.store import StoreError, Unreachable
 from workbench.tracker.stored_run import Run
 
@@ -54,16 +54,6 @@ class SharedStore:
     def is_server(self) -> bool:
         """Whether it is a server, with pages."""
         return _is_server(self.connection_uri)
-
-    def location(self, study: str) -> str | None:
-        """Where the artifacts of a study go; None: where the server says.
-
-        Of a database, which holds no files, below the home.
-        """
-        if not STUDY_NAME.fullmatch(study):
-            raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
-        folder = self.home / "mlruns" / "artifacts" / study
-        return None if self.is_server else folder.as_uri()
 
     def relocate(self) -> None:
         """Nothing: what the store names is there for all homes."""

@@ -73,16 +73,6 @@ class Store:
         """See ``relocate``."""
         relocate(self.database, self.home)
 
-    def location(self, study: str) -> str:
-        """URI of the folder of a study's artifacts.
-
-        Raises:
-            StoreError: The name is not valid.
-        """
-        if not STUDY_NAME.fullmatch(study):
-            raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
-        return (self.home / "mlruns" / "artifacts" / study).as_uri()
-
     def folder_of(self, uri: str) -> Path:
         """Folder of a run's artifacts in this home, by the URI that MLflow keeps of it.
 

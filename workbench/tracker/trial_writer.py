@@ -175,7 +175,7 @@ class TrialWriter(Connection):
                 )
             identity = identity_of(entry.record_tags(spec))
             seen.add(identity)
-            role = entry.PARENT_ROLE[spec.role]
+            role = entry.parent_role(spec.role)
             if role not in parents:
                 parents[role] = self._parent(study_directory, role)
             parent = parents[role]
@@ -187,9 +187,9 @@ class TrialWriter(Connection):
                 sent.add(identity)
             result = directory.result() if spec.role is Role.SEARCH else None
             if result is not None and result.state is State.COMPLETE and result.value is not None:
-                found, before = (result.value, spec.number), best.get(spec.strategy)
-                if spec.objective.outdoes(found, before and before[0]):
-                    best[spec.strategy] = found, run, directory
+                rank = spec.objective.rank(result.value, spec.number)
+                if spec.strategy not in best or rank < best[spec.strategy][0]:
+                    best[spec.strategy] = rank, run, directory
         # Last: among the runs that were restored may be one that was the best before.
         for strategy, (_, run, directory) in best.items():
             if self._mark_best(run, strategy, directory):

@@ -193,10 +193,9 @@ def look(study: Study) -> Searched:
                     seconds=took(result),
                 )
             )
-    sign = -1 if config.objective.direction == "maximize" else 1
     names = [strategy.name for strategy in config.strategies if strategy.name in found]
     for name in names:
-        found[name].sort(key=lambda one: (sign * one.value, one.spec.number))
+        found[name].sort(key=lambda one: config.objective.rank(one.value, one.spec.number))
     return Searched(
         config=config,
         ended=Counter(spec.group for _, spec, _ in ended),

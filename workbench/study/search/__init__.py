@@ -192,12 +192,11 @@ class Search:
 
     def _becomes_best(self, spec: TrialSpec, value: float) -> bool:
         """Note a completed trial if it is the best of its strategy so far; whether it is."""
-        _, best = self._best.get(spec.strategy, (None, None))
-        outdoes = spec.objective.outdoes((value, spec.number), best)
-        if outdoes:
-            directory = directory_of(self._directory, spec)
-            self._best[spec.strategy] = (directory, (value, spec.number))
-        return outdoes
+        rank, best = spec.objective.rank(value, spec.number), self._best.get(spec.strategy)
+        if best is not None and best[1] <= rank:
+            return False
+        self._best[spec.strategy] = (directory_of(self._directory, spec), rank)
+        return True
 
     def _directory_at(self, group: str, number: int) -> TrialDirectory:
         return TrialDirectory(self._directory / "trials" / group / f"{number:03d}")
