@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from workbench.backbones import hub
 from workbench.backbones.stages import Staged, create, discover
+from workbench.backbones.stages.recording import evaluation_mode
 from workbench.backbones.weights import WeightsError, fingerprint
 from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
@@ -143,12 +144,10 @@ def _check_runs(
 ) -> None:
     """Refuse images that the model cannot take; timm does not document the smallest size."""
     try:
-        with torch.no_grad():
-            # One sample in evaluation mode: BatchNorm cannot train on one, and one is enough here.
-            module.eval()(example[:1])
+        # One sample in evaluation mode: BatchNorm cannot train on one, and one is enough here.
+        with evaluation_mode(module), torch.no_grad():
+            module(example[:1])
     except (RuntimeError, AssertionError, ValueError) as error:
         size = f"; it was trained with dataset.image_size: {own[-1]}" if own else ""
         shape = " x ".join(map(str, example.shape[1:]))
         raise ValueError(f"timm:{model} cannot take images of {shape} ({error}){size}.") from error
-    finally:
-        module.train()  # as timm returns it

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from workbench import usercode
 from workbench.backbones.stages import Staged, discover
+from workbench.backbones.stages.recording import evaluation_mode
 
 # Usual names of a model's head.
 _HEADS = ("head", "fc", "classifier")
@@ -63,13 +64,9 @@ def build(*, reference: str, input_shape: tuple[int, ...], outputs: int, **optio
 
 
 def _check_runs(module: nn.Module, example: Tensor, outputs: int, reference: str) -> None:
-    was = module.training
-    try:
-        doing = f" for a batch {list(example.shape)}"
-        with torch.no_grad(), usercode.errors_of(reference, doing):
-            made = module.eval()(example)
-    finally:
-        module.train(was)
+    doing = f" for a batch {list(example.shape)}"
+    with evaluation_mode(module), torch.no_grad(), usercode.errors_of(reference, doing):
+        made = module(example)
     expected = (len(example), outputs)
     if not isinstance(made, Tensor) or tuple(made.shape) != expected:
         found = f"shape {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__

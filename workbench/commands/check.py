@@ -12,7 +12,7 @@ from workbench.commands import home_studies
 from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.commands.refusals import refusals
 from workbench.study import description
-from workbench.study.checks import check, check_distinct_data
+from workbench.study.checks import check, check_distinct_data, require_device
 from workbench.study.config import load_all
 from workbench.study.confirm.forecast import Outlook, outlook
 from workbench.study.study import Study
@@ -91,13 +91,8 @@ def _device_notes(study: Study) -> list[str]:
     """Devices that trials ask for and this machine does not have."""
     found = []
     for device in dict.fromkeys(strategy.plan.device for strategy in study.strategies):
-        # Every machine has these, and torch takes seconds to load.
-        if device in ("auto", "cpu"):
-            continue
-        from workbench.engine.devices import choose_device
-
         try:
-            choose_device(device)
+            require_device(device)
         except ValueError:
             found.append(
                 f"device: this machine has no {device}; run the study on one that has, or on a "

@@ -71,6 +71,20 @@ def check(study: Study, *, local: bool = True) -> None:
         raise StudyFileError(problems)
 
 
+def require_device(name: str) -> bool:
+    """Refuse a device that this machine does not have.
+
+    Raises:
+        ValueError: It is not here.
+    """
+    # Every machine has these, and torch takes seconds to load.
+    if name not in ("auto", "cpu"):
+        from workbench.engine.devices import choose_device
+
+        choose_device(name)
+    return True
+
+
 class _StudyChecks:
     """The checks of one study."""
 
@@ -112,7 +126,7 @@ class _StudyChecks:
             "trial.name": lambda: self._own_training(own),
             "freeze_depth": lambda: self._study.plan(proposal),
             "augmentation": lambda: self._augment(steps, knobs),
-            "device": lambda: self._device(knobs.get("device", "auto")),
+            "device": lambda: self._local and require_device(knobs.get("device", "auto")),
         }
         needs = dict(_NEEDS)
         if method is not None:
@@ -167,14 +181,6 @@ class _StudyChecks:
             return
         located = self._inputs.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
-
-    def _device(self, name: str) -> None:
-        # Every machine has these, and torch takes seconds to load.
-        if name in ("auto", "cpu") or not self._local:
-            return
-        from workbench.engine.devices import choose_device
-
-        choose_device(name)
 
     def _augment(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         """Transform two samples: whether images keep their size shows only then."""

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -86,23 +87,19 @@ def _separated(path: Path, delimiter: str) -> Rows:
     try:
         header = [name.strip() for name in next(reader, [])]
         _refuse_twins(path, header)
-        blocks: list[pd.DataFrame] = []
+        blocks = [_block([], header)]
         names: list[str] = []
         broken: list[str] = []
-        chunk: list[list[str]] = []
-        file = path.name
-        for line, record in _records(reader):
-            if len(record) == len(header):
-                chunk.append(record)
-                names.append(f"{file}:{line}")
-            else:
-                broken.append(
-                    f"{file}:{line}: {len(record)} fields, but the header has {len(header)}"
-                )
-            if len(chunk) == _CHUNK:
-                blocks.append(_block(chunk, header))
-                chunk = []
-        blocks.append(_block(chunk, header))
+        records, width = _records(reader), len(header)
+        while chunk := list(islice(records, _CHUNK)):
+            whole = [(line, record) for line, record in chunk if len(record) == width]
+            blocks.append(_block([record for _, record in whole], header))
+            names += [f"{path.name}:{line}" for line, _ in whole]
+            broken += [
+                f"{path.name}:{line}: {len(record)} fields, but the header has {width}"
+                for line, record in chunk
+                if len(record) != width
+            ]
     except csv.Error as error:
         raise ValueError(f"{path}:{reader.line_num} is not CSV: {error}.") from None
     finally:
