@@ -88,20 +88,15 @@ def _trained(weights: Weights | None) -> Iterator[TrialSpec]:
         weights = spec.plan.weights
 
 
+def _division(plan: Plan, study_seed: int, seed: int) -> Division:
+    target = tasks.target_of(plan.task)
+    return Division(dataset=plan.dataset, target=target, study_seed=study_seed, seed=seed)
+
+
 def _look(study: Study, plan: Plan, spec: TrialSpec) -> dict[str, Any]:
     """How many test samples of a plan another trial has ``seen``, of how many ``tested``."""
-    tested = Division(
-        dataset=plan.dataset,
-        target=tasks.target_of(plan.task),
-        study_seed=study.config.search.seed,
-        seed=study.inputs.seed,
-    )
-    trained = Division(
-        dataset=spec.plan.dataset,
-        target=tasks.target_of(spec.plan.task),
-        study_seed=spec.study_seed,
-        seed=spec.seed,
-    )
+    tested = _division(plan, study.config.search.seed, study.inputs.seed)
+    trained = _division(spec.plan, spec.study_seed, spec.seed)
 
     def compute() -> dict[str, Any]:
         try:

@@ -11,8 +11,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from workbench import backbones, record
-from workbench.backbones.hub import is_folder
-from workbench.backbones.weights import SUFFIXES
+from workbench.backbones import hub
+from workbench.backbones.weights import SUFFIXES, fingerprint
 from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
 from workbench.study.config import load
@@ -56,7 +56,7 @@ def find(source: str, backbone: str, *, folder: Path, home: Path, pending: bool 
     if path.is_file():
         return Weights(source=str(path), sha256=record.sha256_of(path))
     wanted = (*STUDY_SUFFIXES, *SUFFIXES)
-    if entry is not None and entry.hub and path.suffix not in wanted and not is_folder(source):
+    if entry is not None and entry.hub and path.suffix not in wanted and not hub.is_folder(source):
         return Weights(source=source, sha256=_hash_of(source))
     files = [
         str(found.relative_to(folder)) for found in folder.rglob("*") if found.suffix in wanted
@@ -103,7 +103,4 @@ def _of_run(run_id: str, home: Path) -> Weights:
 
 def _hash_of(model: str) -> str:
     """Hash of the weights of a hub id or a folder; fetched first where that is allowed."""
-    from workbench.backbones import hub
-    from workbench.backbones.weights import fingerprint
-
     return fingerprint(hub.folder_of(model, hub.WEIGHTS))

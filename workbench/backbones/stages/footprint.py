@@ -72,7 +72,7 @@ def memory_limit(what: str) -> Iterator[None]:
         if parameter is None or nn.parameter.is_lazy(parameter) or id(parameter) in seen:
             return
         seen.add(id(parameter))
-        needed += _bytes(parameter)
+        needed += parameter.nbytes
         if needed > free and not parameter.is_meta:
             refuse()
 
@@ -141,7 +141,3 @@ def activation_bytes(staged: Staged, example: Batch, *, samples: int) -> int:
         del outputs
     kept = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
     return round(kept / samples_in(example) * samples)
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
