@@ -52,14 +52,19 @@ def server() -> Iterator[Postgres]:
 @pytest.fixture
 def database(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> Postgres:
     """The server with an empty database, which the variable names; epochs are written at once."""
-    engine = sqlalchemy.create_engine(server.uri)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    engine.dispose()
+    execute(server, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
     monkeypatch.setenv(VARIABLE, server.uri)
     monkeypatch.setattr(write_through, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr(write_through, "_WRITE_SECONDS", 0.0)
     return server
+
+
+def execute(server: Postgres, *statements: str) -> None:
+    engine = sqlalchemy.create_engine(server.uri, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def search(file: Path, home: Path, trials: int) -> Outcome:
@@ -179,7 +184,7 @@ class TestPostgres:
         home: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(write_through, "PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr(write_through, "OUTAGE_SECONDS", 0.0)
         before_reports(monkeypatch, {("001", 1): database.stop})
         file = write_light(tmp_path)
         with pytest.raises(Unreachable, match=r"the study is parked\. Nothing is lost") as caught:
@@ -200,6 +205,48 @@ class TestPostgres:
         assert states(home, "tiny") == ["complete"] * 4
         assert SECRET not in str(caught.value) + errors
         assert leaked(home, database.log) == []
+
+    def test_a_database_that_refuses_in_mid_study_parks_it_and_fails_no_trial(
+        self,
+        in_file: dict[str, list[Any]],
+        database: Postgres,
+        tmp_path: Path,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        read_only = "ALTER DATABASE postgres SET default_transaction_read_only"
+        reconnect = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'me'"
+
+        def refuse() -> None:
+            execute(database, f"{read_only} = on", f"{reconnect} AND pid <> pg_backend_pid()")
+
+        before_reports(monkeypatch, {("001", 1): refuse})
+        file = write_light(tmp_path)
+        with pytest.raises(StoreError, match=r"refuses: .*read-only.* The study is parked") as told:
+            search(file, home, 4)
+        assert not isinstance(told.value, Unreachable)
+        kept = [directory.result() for directory, _ in record.scan(study_directory(home, "tiny"))]
+        assert [result and result.state for result in kept] == [State.COMPLETE, State.PARKED]
+        assert run_of(home, "tiny/search")[1] == "SCHEDULED"
+        execute(database, "SET default_transaction_read_only = off", f"{read_only} = off")
+        assert search(file, home, 4).exit_code == 0
+        assert trials_of(home) == in_file
+
+    def test_a_database_that_came_back_empty_gets_all_trials_again(
+        self,
+        in_file: dict[str, list[Any]],
+        database: Postgres,
+        tmp_path: Path,
+        home: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def empty() -> None:
+            database.start()
+            execute(database, "TRUNCATE studies CASCADE")
+
+        before_reports(monkeypatch, {("001", 2): database.stop, ("002", 3): empty})
+        assert search(write_light(tmp_path), home, 4).exit_code == 0
+        assert trials_of(home) == in_file
 
     def test_homes_that_share_a_database_keep_their_studies_of_one_name_apart(
         self, in_file: dict[str, list[Any]], database: Postgres, tmp_path: Path, home: Path
@@ -236,9 +283,11 @@ class TestPostgres:
             for storage in threads.map(open_storage, locations):
                 close_storage(storage)
 
+    @pytest.mark.parametrize("options", ["", "?options=-c%20search_path%3Dpublic"])
     def test_the_dashboard_of_the_database_can_change_nothing(
-        self, database: Postgres, home: Path
+        self, database: Postgres, home: Path, monkeypatch: pytest.MonkeyPatch, options: str
     ) -> None:
+        monkeypatch.setenv(VARIABLE, f"{database.uri}{options}")
         dashboard_changes_nothing(locate(study_directory(home, "tiny")))
 
     @pytest.mark.parametrize("stored", [False, True])
@@ -284,7 +333,10 @@ class TestPostgres:
         self, database: Postgres, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = write_light(tmp_path)
+        role = f"CREATE ROLE guest LOGIN PASSWORD '{SECRET}'"
+        execute(database, role, "GRANT USAGE ON SCHEMA public TO guest")
         for address, said in (
+            (database.of("guest", SECRET), "refuses: permission denied for schema public"),
             (database.of("me", f"{SECRET}%7B"), 'refuses: .*failed for user "me".*PGPASSWORD'),
             (database.of("me", SECRET, "other"), 'database "other" does not exist'),
         ):

@@ -676,7 +676,7 @@ def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
     search = drive(write_study(), home, MadeUpTraining())
     for name in search._studies:
         path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
-        study = optuna.load_study(study_name=name, storage=search._file)
+        study = optuna.load_study(study_name=name, storage=search._database)
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     changed = write_study(("default: 1e-2", "default: 2e-2"))
@@ -699,7 +699,7 @@ def test_a_kill_while_trials_are_restored_loses_no_definition_of_an_earlier_vers
     search = drive(write_study(), home, MadeUpTraining())
     for name in search._studies:
         path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
-        study = optuna.load_study(study_name=name, storage=search._file)
+        study = optuna.load_study(study_name=name, storage=search._database)
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     shutil.rmtree(home / "mlruns/studies/tiny/trials/sgd-0/002")
@@ -910,7 +910,7 @@ def test_a_report_asks_memory_and_not_the_file(
     def count(connection: object, cursor: object, statement: str, *rest: object) -> None:
         statements.append(statement)
 
-    sqlalchemy.event.listen(search._file.engine, "before_cursor_execute", count)
+    sqlalchemy.event.listen(search._database.engine, "before_cursor_execute", count)
     monkeypatch.setattr("workbench.study.search.write_through._WRITE_SECONDS", math.inf)
     counts = []
     while (spec := search.next()) is not None:

@@ -172,7 +172,7 @@ class Session:
         try:
             with readable(study):
                 signal = driver.run()
-        except Unreachable:
+        except StoreError:
             page.status = "SCHEDULED"
             raise
         except DiskError as error:
@@ -258,7 +258,6 @@ def readable(study: Study) -> Iterator[None]:
         StoreError: The storage cannot be read, or is locked.
         DiskError: The disk is full, or fails.
     """
-    path = study.directory / "optuna.db"
     try:
         yield
     except Exception as error:
@@ -271,6 +270,7 @@ def readable(study: Study) -> Iterator[None]:
         # SQLAlchemy's own message adds the whole SQL statement.
         reason = getattr(cause, "orig", None) or cause
         code = getattr(reason, "sqlite_errorname", "")
+        path = study.directory / "optuna.db"  # A database's own errors were explained before.
         if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise StoreError(
                 f"{path}, Optuna's storage of the search of {study.name}, is locked: another "

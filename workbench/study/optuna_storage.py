@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class StorageLocation:
     """
 
     directory: Path
-    uri: str | None
+    uri: str | None = field(repr=False)
     key: str
 
     @property

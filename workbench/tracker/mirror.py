@@ -215,8 +215,9 @@ class Mirror(threading.Thread):
         self._failures += 1
         self._unreachable = isinstance(problem, Unreachable)
         now = time.monotonic()
-        doublings = 0 if self._hurry else self._failures - 1
-        pause = min(self._first_retry * 2**doublings, _LONGEST_RETRY_SECONDS)
+        pause = min(self._first_retry * 2 ** (self._failures - 1), _LONGEST_RETRY_SECONDS)
+        if self._hurry:  # Each is tried once without a pause.
+            pause = 0.0 if self._failures <= len(self._jobs) else self._first_retry
         self._retry_at = now + pause
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
         # been posted meanwhile is newer.

@@ -27,7 +27,8 @@ def mixed(runs: Sequence[TrialRun]) -> tuple[Doubt, ...]:
     doubts = provenance(kinds)
     if halved := [run.name for run in ended if "micro_batch_size" in run.provenance]:
         text = "After running out of memory, trained with half the micro-batch: "
-        text += f"{listed(halved)}. It matters if the model has batch normalization."
+        text += f"{listed(halved)}. Dropout then draws other masks, and batch normalization sees"
+        text += " fewer samples at a time."
         doubts += (because(16, None, text),)
     return doubts
 

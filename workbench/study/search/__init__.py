@@ -98,15 +98,15 @@ class Search:
         self._best_values: dict[str, float] = {}
         self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
         self._location = optuna_storage.locate(self._directory)
-        self._file = open_storage(self._location)
+        self._database = open_storage(self._location)
         try:
             self._location.remember()
-            self._storage = WriteThroughStorage(self._file, self._location.prefix)
+            self._storage = WriteThroughStorage(self._database, self._location.prefix)
             self._studies = self._open_all(retry_failed)
             for name in self._groups:
                 self._count(name)
         except BaseException:
-            close_storage(self._file)  # The caller gets no search that it could close.
+            close_storage(self._database)  # The caller gets no search that it could close.
             raise
 
     # -- Optuna's studies -------------------------------------------------------------------
@@ -116,7 +116,7 @@ class Search:
         study, directory, storage = self._study, self._directory, self._storage
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
-        stored = dict(stored_definitions(self._location, definitions, self._file))
+        stored = dict(stored_definitions(self._location, definitions, self._database))
         corrected = [
             name
             for name, held in stored.items()
@@ -151,7 +151,7 @@ class Search:
         trials = reconcile(self._config, self._groups[name], study, records)
         if trials is None:
             return study
-        with storage.at_once():
+        with storage.transaction():
             rewrite(study, trials, storage)
         return self._create(storage, name)
 
@@ -260,7 +260,7 @@ class Search:
         trial = study.ask()
         self._started[name] += 1
         spec = self._spec(name, trial)
-        # Before the driver writes the record: what the record names is found in the file.
+        # Before the driver writes the record: what the record names is found in the database.
         self._storage.flush()
         self._live[spec.key] = trial
         return spec
@@ -317,12 +317,12 @@ class Search:
     # -- what people ask for ---------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what the file lacks, and close it; the search cannot be used any more."""
-        # Where the file cannot be written, the records have all of it, and the error that ended the
+        """Write what the database lacks, and close it; the search cannot be used any more."""
+        # Where it cannot be written, the records have all of it, and the error that ended the
         # search, of a full disk for example, must be the one that is told.
         with suppress(SQLAlchemyError, optuna.exceptions.StorageInternalError, StoreError):
             self._storage.flush()
-        close_storage(self._file)
+        close_storage(self._database)
 
     def progress(self) -> list[GroupProgress]:
         """How far every group is."""

@@ -14,7 +14,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.study import StudySummary
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from workbench import usercode
 from workbench.record import Damaged
@@ -50,10 +50,13 @@ def _open_database(location: StorageLocation) -> RDBStorage:
     # Where the machine of the server is gone, a statement would wait for many minutes.
     limits = {"tcp_user_timeout": 10_000, "keepalives_idle": 10}
     engine = sqlalchemy.create_engine(str(location.uri), poolclass=sqlalchemy.NullPool)
-    with engine.begin() as connection:
-        # Two homes that open a new database together would both make its tables, and one fail.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('optuna'))")
-        storage = RDBStorage(location.url, {"connect_args": limits, "pool_pre_ping": True})
+    try:
+        with engine.begin() as connection:
+            # Two homes that open a new database together would both make its tables, and one fail.
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('optuna'))")
+            storage = RDBStorage(location.url, {"connect_args": limits, "pool_pre_ping": True})
+    except SQLAlchemyError as error:
+        raise problem_at(str(location.uri), error, LABEL) from None
 
     @sqlalchemy.event.listens_for(storage.engine, "handle_error")
     def failed(context: sqlalchemy.engine.ExceptionContext) -> None:
@@ -99,11 +102,16 @@ def serve_dashboard(location: StorageLocation, port: int) -> None:
         ModuleNotFoundError: optuna-dashboard is not installed.
     """
     run_server = resolve_name("optuna_dashboard:run_server")
-    url = f"sqlite:///file:{quote(str(location.file))}?mode=ro&uri=true"
     # Read only: what a page deletes or notes must not meet the driver, which is the only writer.
-    if location.uri is not None:
-        url = location.url
-        os.environ["PGOPTIONS"] = "-c default_transaction_read_only=on"
+    if location.uri is None:
+        url = f"sqlite:///file:{quote(str(location.file))}?mode=ro&uri=true"
+    else:
+        address = sqlalchemy.make_url(location.url)
+        # Options of an address are used in place of those of the variable; the last one counts.
+        given = address.query.get("options") or os.environ.get("PGOPTIONS", "")
+        options = f"{given} -c default_transaction_read_only=on"
+        address = address.update_query_dict({"options": options})
+        url = address.render_as_string(hide_password=False)
     run_server(url, host="127.0.0.1", port=port)
 
 
@@ -150,9 +158,8 @@ def _stored_definition(
         return dict(json.loads(summary.user_attrs["definition"]))
     if begun:
         raise StorageError(
-            f"{path} is missing, and {directory / 'optuna.db'} does not say with which settings "
-            f"the trials in {path.parent} were made. Put either file back, or give the study a "
-            "new name."
+            f"{path} is missing, and Optuna's storage does not say with which settings the trials "
+            f"in {path.parent} were made. Put the file back, or give the study a new name."
         )
     return None
 
