@@ -24,7 +24,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 # Values of a sparkline.
 _SHOWN = 24
 _CHECKING = "looking at data, backbone and weights"
-_STOPPING = "pausing running trials after the current batch; Ctrl-C again quits at once"
+_STOPPING = "pausing running trials after the current batch; another Ctrl-C quits at once"
 
 
 class TerminalWatcher:

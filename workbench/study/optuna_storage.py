@@ -80,8 +80,8 @@ def locate(study_directory: Path) -> StorageLocation:
         if not (uri.startswith("postgresql+psycopg://") and location.is_address(uri)):
             raise StoreError(
                 f"{redacted(uri)} is no address of a database for Optuna; expected "
-                f"postgresql+psycopg://HOST/DATABASE, or sqlite. It comes from {VARIABLE} or "
-                f"{home / 'mlruns' / location.SETTINGS}."
+                f"postgresql+psycopg://HOST/DATABASE, {location.QUOTED}; or sqlite. It comes from "
+                f"{VARIABLE} or {home / 'mlruns' / location.SETTINGS}."
             )
         location.limit_waiting()
     return StorageLocation(

@@ -21,6 +21,10 @@ from workbench.tracker.store import StoreError, uri_of
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SETTINGS = "workbench.toml"
+QUOTED = (
+    "with special characters of user and password as %40 (@), %23 (#), %25 (%), %2F (/), %3A (:) "
+    "or %3F (?)"
+)
 _KEYS = ("tracking_uri", "optuna_storage")
 _SCHEMES = ("http", "https", "postgresql", "mysql", "mssql", "sqlite")
 # A command must not wait for minutes for a server, as MLflow does: Workbench tries again itself.
@@ -54,9 +58,8 @@ def shared_store(home: Path, study: str | None = None, at: str | None = None) ->
     if not is_address(uri):
         raise StoreError(
             f"{redacted(uri)} is no address that runs can be written to; expected a server "
-            f"(https://...) or a database (postgresql+psycopg://...), with special characters of "
-            f"user and password as %40 (@), %23 (#), %2F (/) or %3F (?). It comes from {VARIABLE} "
-            f"or {home / 'mlruns' / SETTINGS}."
+            f"(https://...) or a database (postgresql+psycopg://...), {QUOTED}. It comes from "
+            f"--tracking-uri, {VARIABLE} or {home / 'mlruns' / SETTINGS}."
         )
     limit_waiting()
     if path is not None:

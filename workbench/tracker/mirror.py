@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -216,7 +217,8 @@ class Mirror(threading.Thread):
         self._unreachable = isinstance(problem, Unreachable)
         now = time.monotonic()
         pause = min(self._first_retry * 2 ** (self._failures - 1), _LONGEST_RETRY_SECONDS)
-        if self._hurry:  # Each is tried once without a pause.
+        if self._hurry and not self._unreachable:
+            # Each is tried once without a pause.
             pause = 0.0 if self._failures <= len(self._jobs) else self._first_retry
         self._retry_at = now + pause
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
@@ -243,4 +245,4 @@ def _reason(problem: BaseException) -> str:
     while problem.__cause__ is not None:
         problem = problem.__cause__
     text = str(problem).strip() or type(problem).__name__
-    return text.splitlines()[0][:300]
+    return textwrap.shorten(text.splitlines()[0], 300, placeholder=" ...")

@@ -19,9 +19,10 @@ _INSTALL = {
     "MySQLdb": "pip install mysqlclient",
 }
 # Where the words are not English, an outage is assumed; they are shown all the same.
+_NO_DATABASE = "database .* does not exist|unknown database"
 _LOGIN_REFUSED = (
-    "authentication failed|no password supplied|(role|database) .* does not exist|no pg_hba.conf"
-    "|access denied|unknown database|login failed"
+    "authentication failed|no password supplied|role .* does not exist|no pg_hba.conf"
+    "|access denied|login failed"
 )
 _LOGIN_OF_SERVER = (
     " User and password come from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
@@ -149,6 +150,8 @@ def _refusal(uri: str, error: Exception, said: str) -> str | None:
         return _LOGIN_OF_SERVER if status in (401, 403) else ""
     from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
 
+    if re.search(_NO_DATABASE, said, re.IGNORECASE):
+        return " Create the database first."
     if re.search(_LOGIN_REFUSED, said, re.IGNORECASE):
         return _LOGIN_OF_DATABASE
     temporary = (OSError, OperationalError, InterfaceError, TimeoutError)
