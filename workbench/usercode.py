@@ -13,7 +13,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,12 +113,11 @@ def load_function(reference: str, what: str) -> Callable[..., Any]:
     return loaded
 
 
-def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> None:
-    """Check that a function accepts these options.
+def refuse_options(reference: str, options: Mapping[str, Any]) -> None:
+    """Check that a function accepts these options besides its first argument.
 
     Args:
         reference: Of the function.
-        given: Number of its positional arguments before the options.
         options: Keyword arguments.
 
     Raises:
@@ -130,10 +129,9 @@ def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> No
     except (TypeError, ValueError):
         return  # Some functions written in C have no signature.
     try:
-        # The numbers take the places of the arguments that the caller gives by position.
-        signature.bind(*range(given), **options)
+        signature.bind(None, **options)
     except TypeError as error:
-        names = list(signature.parameters)[given:]
+        names = list(signature.parameters)[1:]
         accepted = f"its options are {', '.join(names)}" if names else "it has no options"
         raise UserCodeError(f"{reference}: {error}; {accepted}") from None
 
@@ -196,9 +194,9 @@ def _run(path: Path) -> _Loaded:
         _forget_imports(before, path.parent)
         # A syntax error has no frame in the file, but it names the line.
         line = getattr(error, "lineno", None)
-        at = _line_of(error, path) or (f":{line}" if line else "")
+        at = last_line(error, [str(path)]) or (f"{path}:{line}" if line else path)
         raise UserCodeError(
-            f"{path}{at} raised {type(error).__name__} when it was run: {error}"
+            f"{at} raised {type(error).__name__} when it was run: {error}"
         ) from error
     finally:
         sys.path.remove(folder)
@@ -250,39 +248,28 @@ def errors_of(reference: str, doing: str = "", *, alone: bool = True) -> Iterato
     except UserCodeError:
         raise
     except Exception as error:  # the user's code may raise anything
-        name = _parts(reference)[1]
-        passed, place = _place_of(error, reference)
-        if not (alone or passed):
+        file, name = _parts(reference)
+        loaded = _LOADED.get(Path(file).resolve())
+        place = last_line(error, {file, *(loaded.imports if loaded else ())})
+        if place is None and not alone:
             raise
+        # A call with other arguments, or a network made of a library's layers, fails in no line of
+        # the user's: name the one where the code begins.
+        code = getattr(getattr(loaded.module, name, None), "__code__", None) if loaded else None
+        begins = file if code is None else f"{file}:{code.co_firstlineno}"
         raise UserCodeError(
-            f"{place}: {name} raised {type(error).__name__}{doing}: {error}"
+            f"{place or begins}: {name} raised {type(error).__name__}{doing}: {error}"
         ) from error
 
 
-def _place_of(error: Exception, reference: str) -> tuple[bool, str]:
-    """The last line of a user's code in an error's traceback, and whether there is one.
+def last_line(error: BaseException, files: Container[str]) -> str | None:
+    """The last line of these files in an error's traceback, as ``FILE:LINE``; None without one.
 
-    Else the line where the code begins: a call with other arguments, or a network made of a
-    library's layers, fails in no line of the user's.
+    The error may come from a library that a user's file called.
     """
-    file, name = _parts(reference)
-    loaded = _LOADED.get(Path(file).resolve())
-    files = {file, *(loaded.imports if loaded else ())}
-    frames = [at for at in traceback.extract_tb(error.__traceback__) if at.filename in files]
-    if frames:
-        return True, f"{frames[-1].filename}:{frames[-1].lineno}"
-    code = getattr(getattr(loaded.module, name, None), "__code__", None) if loaded else None
-    return False, file if code is None else f"{file}:{code.co_firstlineno}"
-
-
-def _line_of(error: BaseException, path: Path) -> str:
-    """The last line of a file in an error's traceback, as ``:LINE``; empty if it has none.
-
-    The error may come from a library that the user's file called.
-    """
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    line = next((frame.lineno for frame in frames if frame.filename == str(path)), None)
-    return f":{line}" if line else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in files]
+    return lines[-1] if lines else None
 
 
 def _content(path: Path) -> bytes:

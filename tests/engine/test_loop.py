@@ -401,7 +401,7 @@ def test_an_interruption_before_the_first_batch_leaves_everything_untouched() ->
     with pytest.raises(Interrupted):
         next(engine.epochs())
     assert engine.state()["epoch"] == 0
-    assert engine.confusion is None
+    assert engine.validated is None
     assert same(engine.weights(), before)
 
 
@@ -434,9 +434,8 @@ def test_validation_metrics_are_those_of_the_weights_handed_out() -> None:
     assert last.metrics["validation/accuracy"] == pytest.approx(right)
     loss = nn.functional.cross_entropy(outputs, data.validation.targets).item()
     assert last.metrics["validation/loss"] == pytest.approx(loss)
-    assert engine.confusion is not None
-    assert sum(map(sum, engine.confusion)) == len(data.validation.targets)
-    assert sum(engine.confusion[k][k] for k in range(2)) == round(right * 20)
+    assert engine.validated is not None
+    torch.testing.assert_close(engine.validated, (outputs, data.validation.targets))
 
 
 def test_the_training_loss_is_a_mean_over_samples_and_not_over_batches() -> None:
@@ -504,11 +503,9 @@ def test_divergence_ends_the_trial_before_the_epoch_is_reported() -> None:
     calm = phase("sgd", name="calm", epochs=1, learning_rate=1e-3)
     wild = phase("sgd", name="wild", epochs=3, learning_rate=1e30)
     reported: list[EpochResult] = []
-    with pytest.raises(Diverged, match=r"diverged at epoch 2: train/loss is (nan|inf)") as caught:
+    with pytest.raises(Diverged, match=r"^diverged at epoch 2: train/loss is (nan|inf)$"):
         reported.extend(make(calm, wild).epochs())
     assert [result.epoch for result in reported] == [1]
-    assert caught.value.epoch == 2
-    assert caught.value.what in ("train/loss is nan", "train/loss is inf")
 
 
 def test_weights_share_no_memory_with_the_model() -> None:

@@ -19,10 +19,10 @@ from torch import Tensor
 from tests.support.processes import Forked
 from tests.support.training import parts, phase
 from tests.support.trials import directory_for, go_on, never, planned, spec_for
-from workbench import record
 from workbench.engine import activations as engine
 from workbench.engine.activations import Request, Split, StoredActivations
 from workbench.record import Role, State, TrialSpec
+from workbench.record.files import lock
 from workbench.trial import activations
 from workbench.trial import run as trial_run
 from workbench.trial.activations import ActivationStore
@@ -227,7 +227,7 @@ def test_a_stop_is_heard_while_another_worker_computes(spec: TrialSpec, folder: 
 
     (entry / "entry.json").unlink()
     name = entry.name.partition("-")[0]
-    with record.lock(folder / f"{name}.lock"), pytest.raises(Stopped):
+    with lock(folder / f"{name}.lock"), pytest.raises(Stopped):
         asked(spec, before=before)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from workbench import tasks
 from workbench.datasets.samples import Data, Part, Tensors
+from workbench.tasks.task import Task
 from workbench.trial import predictions
 
 CLASSES = ("red", "round")
@@ -31,7 +32,7 @@ def table(
 
 
 def written(
-    task: tasks.Task,
+    task: Task,
     targets: Tensor,
     target: str,
     names: dict[int, str] | None = None,

@@ -37,6 +37,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
+from workbench.record.files import Locked, lock
 from workbench.record.strategy import EarlyStopping, Plan
 from workbench.trial import artifacts, best_epoch
 from workbench.trial import run as trial_run
@@ -282,7 +283,7 @@ def test_a_trial_that_somebody_else_runs_is_refused(
 ) -> None:
     monkeypatch.setattr(trial_run, "LOCK_SECONDS", 0.0)
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
-    with record.lock(directory.lock_path), pytest.raises(record.Locked):
+    with lock(directory.lock_path), pytest.raises(Locked):
         trial_run.run(directory, report=go_on, interrupted=never)
 
 

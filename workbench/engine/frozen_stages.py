@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,73 +37,66 @@ class Stored:
     validation: StoredActivations | None = None
 
 
+@dataclass(kw_only=True, eq=False)
 class FrozenStages:
     """Asks for the outputs of a trial's frozen stages.
 
     Once for each freeze depth; with augmentation, in every epoch for training.
 
     Attributes:
+        source: None where nothing may be stored.
+        plan: Of the trial.
+        data: Of the trial.
+        batches: Its training batches.
+        validation_size: Samples of a batch of validation.
+        before: See ``Request``.
         saved_seconds: About how much longer the epochs would have taken without stored outputs;
             negative if they took longer to compute than they have saved so far.
     """
 
-    def __init__(
-        self,
-        source: ActivationSource | None,
-        *,
-        plan: Plan,
-        data: Data,
-        batches: Batches,
-        validation_size: int,
-        before: Callable[[], None],
-        device: torch.device,
-    ) -> None:
-        """Nothing is asked for yet.
-
-        Args:
-            source: None where nothing may be stored.
-            plan: Of the trial.
-            data: Of the trial.
-            batches: Its training batches.
-            validation_size: Samples of a batch of validation.
-            before: See ``Request``.
-            device: Of the model.
-        """
-        cacheable = is_cacheable(plan, device, data.train, data.validation)
-        self._source = source if cacheable else None
-        self._plan, self._data = plan, data
-        self._batches, self._validation_size, self._before = batches, validation_size, before
-        self._depth, self._epoch, self._found = 0, 0, Stored()
-        self.saved_seconds = 0.0
+    source: ActivationSource | None
+    plan: Plan
+    data: Data
+    batches: Batches
+    validation_size: int
+    before: Callable[[], None]
+    saved_seconds: float = 0.0
+    _depth: int = 0
+    _epoch: int = 0
+    _found: Stored = field(default_factory=Stored)
 
     def outputs(self, staged: Staged, epoch: int) -> Stored:
         """The outputs of the stages that are frozen in an epoch; changes the model's mode.
 
         Called for each report.
         """
-        frozen = frozen_depth(self._plan, epoch)
-        if self._source is None or not frozen:
+        frozen = frozen_depth(self.plan, epoch)
+        if self.source is None or not frozen:
             return Stored()
         staged.module.eval()
         started = time.perf_counter()
         if frozen != self._depth:
-            self._found = Stored(validation=self._validation(staged, frozen))
-        if frozen != self._depth or (self._plan.augmentation and epoch != self._epoch):
-            self._found = replace(self._found, train=self._train(staged, frozen, epoch))
+            part, size = self.data.validation, self.validation_size
+            asked = for_evaluation(staged, frozen, part, size=size, before=self.before)
+            self._found = Stored(validation=self.source.get(asked))
+        if frozen != self._depth or (self.plan.augmentation and epoch != self._epoch):
+            train = self._train(self.source, staged, frozen, epoch)
+            self._found = replace(self._found, train=train)
         self._depth, self._epoch = frozen, epoch
         if self._found.train is not None:
-            self.saved_seconds += self._found.train.saved_seconds / self._plan.reports_per_epoch
+            self.saved_seconds += self._found.train.saved_seconds / self.plan.reports_per_epoch
         if self._found.validation is not None:
             self.saved_seconds += self._found.validation.saved_seconds
         self.saved_seconds -= time.perf_counter() - started
         return self._found
 
-    def _train(self, staged: Staged, frozen: int, epoch: int) -> StoredActivations | None:
-        plan, part = self._plan, self._data.train
+    def _train(
+        self, source: ActivationSource, staged: Staged, frozen: int, epoch: int
+    ) -> StoredActivations | None:
+        plan, part = self.plan, self.data.train
         passed = plan.micro_batch_size
-        read = partial(self._batches.read, epoch)
-        assert self._source is not None
-        stored = self._source.get(
+        read = partial(self.batches.read, epoch)
+        stored = source.get(
             Request(
                 staged=staged,
                 depth=frozen,
@@ -114,17 +107,10 @@ class FrozenStages:
                 size=min(passed or plan.batch_size, len(part.index)),
                 # Which samples share the last batch changes every epoch.
                 pad_last=True,
-                before=self._before,
+                before=self.before,
             )
         )
-        return stored and stored.with_sizes(self._batches.sizes(passed), staged.module, read)
-
-    def _validation(self, staged: Staged, frozen: int) -> StoredActivations | None:
-        part, size = self._data.validation, self._validation_size
-        assert self._source is not None
-        return self._source.get(
-            for_evaluation(staged, frozen, part, size=size, before=self._before)
-        )
+        return stored and stored.with_sizes(self.batches.sizes(passed), staged.module, read)
 
 
 def frozen_depth(plan: Plan, epoch: int) -> int:

@@ -17,7 +17,7 @@ from workbench import backbones
 from workbench.backbones.stages import Staged
 from workbench.engine import batches
 from workbench.record.strategy import Knobs
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch, Inputs

@@ -36,11 +36,11 @@ from workbench.engine.activations import ActivationSource
 from workbench.engine.batches import Batches
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
-from workbench.engine.frozen_stages import FrozenStages
+from workbench.engine.frozen_stages import FrozenStages, is_cacheable
 from workbench.engine.parameter_groups import L2SPPenalty
 from workbench.record import EpochResult, now
 from workbench.record.strategy import Phase, Plan
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -53,15 +53,14 @@ class Interrupted(Exception):
 class Diverged(ArithmeticError):
     """The loss or another metric is not finite.
 
-    Attributes:
+    Args:
         epoch: The epoch in which it happened; with several reports an epoch, such as 1.25.
         what: For example ``train/loss is nan``.
     """
 
     def __init__(self, epoch: float, what: str) -> None:
-        self.epoch = int(epoch) if epoch == int(epoch) else round(epoch, 3)
-        super().__init__(f"diverged at epoch {self.epoch}: {what}")
-        self.what = what
+        number = int(epoch) if epoch == int(epoch) else round(epoch, 3)
+        super().__init__(f"diverged at epoch {number}: {what}")
 
 
 class Engine:
@@ -71,7 +70,6 @@ class Engine:
 
     Attributes:
         device: Of the model.
-        confusion: Rows true, columns predicted, of the last validation; None before it.
         validated: Outputs and targets of the last validation; None before it.
     """
 
@@ -111,7 +109,6 @@ class Engine:
         self._plan, self._task, self._seed = plan, task, seed
         self._interrupted = interrupted
         self._report = 0
-        self.confusion: list[list[int]] | None = None
         self.validated: tuple[Tensor, Tensor] | None = None
         # Number of the phase, and of frozen stages, that the optimizer was built for.
         self._settled: tuple[int, int] | None = None
@@ -128,14 +125,14 @@ class Engine:
             staged.module.to(device)
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
+            cacheable = is_cacheable(plan, device, data.train, data.validation)
             self._frozen = FrozenStages(
-                activation_source,
+                source=activation_source if cacheable else None,
                 plan=plan,
                 data=data,
                 batches=self._batches,
                 validation_size=inference.batch_size(data.validation.inputs),
                 before=self._stop_if_asked,
-                device=device,
             )
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)
@@ -193,7 +190,6 @@ class Engine:
         """
         return {
             "epoch": self._report,
-            "confusion": self.confusion,
             "weights": {**self._staged.module.state_dict(), **self._frozen_weights},
             "average": {} if self._average is None else self._average.tensors,
             "optimizer": self._optimizer.state_dict()["state"],
@@ -202,7 +198,7 @@ class Engine:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same plan, data and seed; training changes its tensors."""
         self._report = state["epoch"]
-        self.confusion, self.validated = state["confusion"], None
+        self.validated = None
         self._staged.module.load_state_dict(state["weights"])
         # After the weights, of which it copies those that are frozen.
         self._settled = None
@@ -223,7 +219,7 @@ class Engine:
             return lora.merged(self._staged.module, average)
         kept = {} if average else self._frozen_weights
         live = average or self._staged.module.state_dict()
-        return {name: kept[name] if name in kept else _copied(live[name]) for name in live}
+        return {name: kept[name] if name in kept else copied(live[name]) for name in live}
 
     def _needs(self, *, passes: bool = False) -> str:
         """The memory that training needs, in words; with that of a pass if asked for."""
@@ -259,7 +255,7 @@ class Engine:
         self._settled = (number, frozen)
         # Copied once, because no report changes them until the trained set does.
         self._frozen_weights = {
-            name: _copied(weight)
+            name: copied(weight)
             for name, weight in self._staged.module.named_parameters()
             if not weight.requires_grad
         }
@@ -382,7 +378,6 @@ class Engine:
                 stored=self._stored.validation,
                 before=self._stop_if_asked,
             )
-        self.confusion = self._task.confusion(outputs, targets)
         self.validated = outputs, targets
         return inference.metrics_of(self._task, outputs, targets)
 
@@ -391,6 +386,6 @@ class Engine:
             raise Interrupted(f"asked to stop after report {self._report}")
 
 
-def _copied(tensor: Tensor) -> Tensor:
+def copied(tensor: Tensor) -> Tensor:
     """A copy, contiguous and on the CPU."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from workbench.record.knob import Knob
+from workbench.record.knob import AboveZero, BelowOne, Knob
 from workbench.record.strategy import Phase, Scalar, Schedule
 
 if TYPE_CHECKING:
@@ -52,16 +52,13 @@ class Optimizer:
 
 
 _FromZero = Annotated[float, Field(ge=0)]
-_BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
-_MOMENTUM = Knob(_BelowOne, 0.9, "Part of the last step that is added to the next.")
-_EPSILON = Knob(
-    Annotated[float, Field(gt=0)], 1e-8, "Added to the divisor, for numerical stability.", "eps"
-)
+_MOMENTUM = Knob(BelowOne, 0.9, "Part of the last step that is added to the next.")
+_EPSILON = Knob(AboveZero, 1e-8, "Added to the divisor, for numerical stability.", "eps")
 _DECOUPLED = Knob(bool, True, "Whether `weight_decay` is decoupled from the gradient.")
 _ADAM = {
-    "beta1": Knob(_BelowOne, 0.9, "Decay of the mean of the gradients.", "betas"),
-    "beta2": Knob(_BelowOne, 0.999, "Decay of the mean of their squares.", "betas"),
+    "beta1": Knob(BelowOne, 0.9, "Decay of the mean of the gradients.", "betas"),
+    "beta2": Knob(BelowOne, 0.999, "Decay of the mean of their squares.", "betas"),
     "epsilon": _EPSILON,
 }
 
@@ -111,7 +108,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         target="torch.optim:RMSprop",
         knobs={
             "momentum": replace(_MOMENTUM, default=0.0),
-            "alpha": Knob(_BelowOne, 0.99, "Decay of the mean of the squared gradients."),
+            "alpha": Knob(BelowOne, 0.99, "Decay of the mean of the squared gradients."),
             "epsilon": _EPSILON,
             "centered": Knob(bool, False, "Whether to divide by the gradients' deviation."),
         },

@@ -180,7 +180,7 @@ class _StudyChecks:
         if not written:
             return
         located = self._inputs.located("trial", written)
-        usercode.refuse_options(located.pop("name"), 1, located)
+        usercode.refuse_options(located.pop("name"), located)
 
     def _augment(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         """Transform two samples: whether images keep their size shows only then."""

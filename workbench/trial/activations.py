@@ -33,7 +33,7 @@ from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.engine import activations
 from workbench.engine.activations import NotReplayable, Request, Split, StoredActivations
 from workbench.record import Role, TrialSpec, environment
-from workbench.record.files import Locked, is_abandoned, writing
+from workbench.record.files import Locked, is_abandoned, lock, writing
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
@@ -92,7 +92,9 @@ class ActivationStore:
 
     def _has_room(self, needed: int, request: Request) -> bool:
         """Delete what was not used for the longest time, if that makes room for an entry."""
-        if needed * request.epochs > min(self._limit, _OF_DISK * _free_disk()):
+        _folder().mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(_folder()).free
+        if needed * request.epochs > min(self._limit, _OF_DISK * free):
             return False
         # Outputs of single epochs take no place of what trials of today use: several freeze depths
         # that do not fit together would delete each other's.
@@ -153,7 +155,7 @@ def _locked(path: Path, before: Callable[[], None]) -> Iterator[None]:
         while True:
             before()
             with suppress(Locked):
-                stack.enter_context(record.lock(path, wait_seconds=_WAIT_SECONDS))
+                stack.enter_context(lock(path, wait_seconds=_WAIT_SECONDS))
                 break
         yield
 
@@ -165,12 +167,6 @@ def _is_worth_storing(split: Split, count: int) -> bool:
 
 def _folder() -> Path:
     return downloads.folder() / "activations"
-
-
-def _free_disk() -> int:
-    folder = _folder()
-    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
-    return shutil.disk_usage(existing).free
 
 
 def _digest(staged: Staged, depth: int) -> str:

@@ -10,7 +10,8 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, tasks
@@ -34,19 +35,20 @@ _HEAD = (
 )
 
 
-def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
-    """Write an artifact; log a failure, because a trial must not fail for the sake of a picture.
+@contextmanager
+def _failure_logged(directory: TrialDirectory, what: str) -> Iterator[None]:
+    """A block that writes an artifact: a trial must not fail for the sake of a picture.
 
     Raises:
         OSError: The disk is full, or fails.
     """
     try:
-        write()
+        yield
     except Exception as error:
         # The caller waits for a disk that is full, and tries again.
         if is_disk_error(error):
             raise
-        _LOGGER.warning("%s: cannot make the %s", name, what, exc_info=True)
+        _LOGGER.warning("%s: cannot make the %s", directory.path, what, exc_info=True)
 
 
 def write_examination(
@@ -55,13 +57,10 @@ def write_examination(
     mistakes: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write what was found about the kept model on validation, if anything was; log a failure."""
-
-    def write() -> None:
-        _write_scores(directory, scores)
-        write_mistakes(directory, mistakes)
-
     if scores:
-        try_to_write(str(directory.path), "scores of the classes", write)
+        with _failure_logged(directory, "scores of the classes"):
+            _write_scores(directory, scores)
+            write_mistakes(directory, mistakes)
 
 
 def _write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]]) -> None:
@@ -106,10 +105,11 @@ def draw_best(directory: TrialDirectory) -> None:
     Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
     (``mistakes.html``). A failure is logged and the picture left out.
     """
-    name = str(directory.path)
     with writing(directory.artifacts):
-        try_to_write(name, "confusion matrix", lambda: _draw_confusion(directory))
-        try_to_write(name, "picture of the mistakes", lambda: _show_mistakes(directory))
+        with _failure_logged(directory, "confusion matrix"):
+            _draw_confusion(directory)
+        with _failure_logged(directory, "picture of the mistakes"):
+            _show_mistakes(directory)
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:

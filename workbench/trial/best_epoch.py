@@ -14,17 +14,12 @@ from torch import Tensor
 from workbench.datasets import Data
 from workbench.record import EpochResult, Objective
 from workbench.record.strategy import Plan
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 from workbench.trial import artifacts
 
 
 class Trainer(Protocol):
     """What trains a trial: the engine, or a user's own training."""
-
-    @property
-    def confusion(self) -> list[list[int]] | None:
-        """Rows true, columns predicted, of the last validation."""
-        ...
 
     @property
     def validated(self) -> tuple[Tensor, Tensor] | None:
@@ -65,16 +60,16 @@ class Chosen:
     Attributes:
         epoch: Number of its report.
         value: Of the objective.
-        confusion: Rows true, columns predicted; None for a task without single classes.
         weights: None if there is no model to keep.
+        confusion: Rows true, columns predicted; None for a task without single classes.
         scores: See ``tasks.examination.Examination``.
         mistakes: The same, with the sample's number and name.
     """
 
     epoch: int
     value: float
-    confusion: list[list[int]] | None
     weights: Mapping[str, Tensor] | None
+    confusion: list[list[int]] | None = None
     scores: list[dict[str, Any]] = field(default_factory=list)
     mistakes: list[dict[str, Any]] = field(default_factory=list)
 
@@ -105,11 +100,11 @@ def choose(
     chosen = Chosen(
         epoch=result.epoch,
         value=result.metrics[objective.metric],
-        confusion=trainer.confusion,
         weights=trainer.weights(),
     )
     # A user's own training may have measured its metrics without ``validate``.
     if trainer.validated is not None:
+        chosen.confusion = task.confusion(*trainer.validated)
         examined = task.examine(*trainer.validated)
         chosen.scores = examined.scores
         chosen.mistakes = artifacts.identified(examined.mistakes, data)

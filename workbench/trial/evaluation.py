@@ -20,7 +20,7 @@ from workbench import backbones, datasets, record, tasks
 from workbench.datasets import Data, Part
 from workbench.engine import activations, frozen_stages, inference, memory
 from workbench.record import TrialDirectory, TrialSpec
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 from workbench.trial import artifacts, predictions
 from workbench.trial.activations import ActivationStore
 from workbench.trial.best_epoch import Chosen

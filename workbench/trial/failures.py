@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 
 from workbench.backbones import WeightsError
@@ -10,7 +9,7 @@ from workbench.backbones.stages import OutOfMemory
 from workbench.datasets import Sealed
 from workbench.downloads import Absent
 from workbench.trial.evaluation import Untestable
-from workbench.usercode import UserCodeError
+from workbench.usercode import UserCodeError, last_line
 
 # Their messages are complete sentences; the name of the class would add nothing.
 _SELF_EXPLANATORY = (Absent, WeightsError, UserCodeError, OutOfMemory, Sealed, Untestable)
@@ -26,8 +25,6 @@ def reason(failure: Exception, code: Mapping[str, str]) -> str:
     """
     if isinstance(failure, _SELF_EXPLANATORY):
         return str(failure)
-    # The last line in the user's own file, not the line of torch where it ended.
-    frames = traceback.extract_tb(failure.__traceback__)
-    lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in code]
-    where = f" ({lines[-1]})" if lines else ""
-    return f"{type(failure).__name__}: {failure}{where}"
+    # Not the line of torch where it ended.
+    line = last_line(failure, code)
+    return f"{type(failure).__name__}: {failure}" + (f" ({line})" if line else "")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 
 if TYPE_CHECKING:
     import pyarrow

@@ -14,7 +14,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -36,8 +36,8 @@ from workbench.record import (
     TrialSpec,
     environment,
 )
-from workbench.record.files import DiskError, writing
-from workbench.tasks import Task
+from workbench.record.files import DiskError, lock, writing
+from workbench.tasks.task import Task
 from workbench.trial import (
     artifacts,
     best_epoch,
@@ -90,12 +90,18 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         Lost: A loader process died. The next attempt continues from the last checkpoint.
     """
     note = f"process {os.getpid()} on {socket.gethostname()}"
-    with record.lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
+    with lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
         directory.reopen()
         spec = directory.spec()
         if spec is None:
             raise FileNotFoundError(f"There is no specification in {directory.path}.")
-        attempt = _Attempt(spec, directory, report, interrupted)
+        attempt = _Attempt(
+            spec=spec,
+            directory=directory,
+            report=report,
+            interrupted=interrupted,
+            history=directory.repair_history(),
+        )
         result = attempt.run()
         attempt.store(lambda: directory.write_result(result))
         # After the result: a kill in between leaves a checkpoint too many, never one too few.
@@ -104,35 +110,32 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         return result
 
 
+@dataclass(kw_only=True, eq=False)
 class _Attempt:
-    """One attempt at a trial."""
+    """One attempt at a trial.
 
-    def __init__(
-        self,
-        spec: TrialSpec,
-        directory: TrialDirectory,
-        report: Report,
-        interrupted: Callable[[], bool],
-    ) -> None:
-        self.spec = spec
-        self.directory = directory
-        self.report = report
-        self.interrupted = interrupted
-        self.history = directory.repair_history()
-        self.chosen: Chosen | None = None
-        self.begun = record.now()
-        self.trainer: Trainer | None = None
-        self.data: Data | None = None
-        self.preparation: Preparation | None = None
-        self.task: Task | None = None
-        self.device: torch.device | None = None
-        self.provenance: Mapping[str, str] = {}
-        self.peak_is_known = False
-        self.peak: int | None = None
-        self.tested: Tested | None = None
-        self.restarted = False
-        # The plan's, halved because training ran out of memory.
-        self.micro_batch_size: int | None = None
+    Attributes:
+        micro_batch_size: The plan's, halved because training ran out of memory.
+    """
+
+    spec: TrialSpec
+    directory: TrialDirectory
+    report: Report
+    interrupted: Callable[[], bool]
+    history: list[EpochResult]
+    begun: int = field(default_factory=record.now)
+    chosen: Chosen | None = None
+    trainer: Trainer | None = None
+    data: Data | None = None
+    preparation: Preparation | None = None
+    task: Task | None = None
+    device: torch.device | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    peak_is_known: bool = False
+    peak: int | None = None
+    tested: Tested | None = None
+    restarted: bool = False
+    micro_batch_size: int | None = None
 
     def run(self) -> Result:
         error = None
@@ -142,8 +145,7 @@ class _Attempt:
         except Interrupted:
             state, reason = State.PARKED, "interrupted"
         except Diverged as divergence:
-            state = State.FAILED
-            reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
+            state, reason = State.FAILED, str(divergence)
         except (Fenced, DiskError):
             raise  # Not a failure of the trial: no result is written.
         except Exception as failure:
@@ -189,13 +191,7 @@ class _Attempt:
     def _write_weights(self, chosen: Chosen) -> None:
         if self.data is not None and self.preparation is not None:
             saved_weights.write_weights(
-                self.directory,
-                self.spec,
-                chosen.weights,
-                epoch=chosen.epoch,
-                value=chosen.value,
-                data=self.data,
-                preparation=self.preparation,
+                self.directory, self.spec, chosen, self.data, self.preparation
             )
 
     def _train_and_test(self) -> tuple[State, str | None]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from workbench.datasets import Data
+    from workbench.trial.best_epoch import Chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,25 +80,9 @@ class Description:
 _from_json = TypeAdapter(Description).validate_json
 
 
-def describe(
-    spec: TrialSpec,
-    data: Data,
-    preparation: Preparation,
-    *,
-    epoch: int,
-    value: float,
-    sha256: str,
+def _describe(
+    spec: TrialSpec, chosen: Chosen, data: Data, preparation: Preparation, sha256: str
 ) -> Description:
-    """The description of a trial's weights.
-
-    Args:
-        spec: Of the trial.
-        data: Of the trial.
-        preparation: Of the trial's samples.
-        epoch: Number of the report in which they were validated.
-        value: Of the objective at that report.
-        sha256: Of the file with the weights.
-    """
     plan, target = spec.plan, tasks.target_of(spec.plan.task)
     targets = None
     if target == "numbers":
@@ -113,9 +98,9 @@ def describe(
         trial=spec.name,
         role=str(spec.role),
         strategy=spec.strategy,
-        epoch=epoch,
+        epoch=chosen.epoch,
         metric=spec.objective.metric,
-        value=value,
+        value=chosen.value,
         backbone=plan.backbone,
         task={name: option for name, option in plan.task.items() if name != "metrics"},
         target=target,
@@ -153,10 +138,7 @@ def read_description(path: Path) -> Description:
 def write_weights(
     directory: TrialDirectory,
     spec: TrialSpec,
-    weights: Mapping[str, Tensor] | None,
-    *,
-    epoch: int,
-    value: float,
+    chosen: Chosen,
     data: Data,
     preparation: Preparation,
 ) -> None:
@@ -170,20 +152,18 @@ def write_weights(
     Args:
         directory: Of the trial.
         spec: Of the trial.
-        weights: Of the whole model, on the CPU; None writes nothing.
-        epoch: Number of the report in which they were validated.
-        value: Of the objective at that report.
+        chosen: Has the weights of the whole model; without any nothing is written.
         data: Of the trial.
         preparation: Of the trial's samples.
     """
     replicate = spec.role is Role.CONFIRMATION and spec.number > 0
-    if weights is None or replicate or spec.role is Role.SELECTION:
+    if chosen.weights is None or replicate or spec.role is Role.SELECTION:
         return
     from safetensors.torch import save
 
-    content = save(dict(weights))
+    content = save(dict(chosen.weights))
     sha256 = hashlib.sha256(content).hexdigest()
-    description = describe(spec, data, preparation, epoch=epoch, value=value, sha256=sha256)
+    description = _describe(spec, chosen, data, preparation, sha256)
     # The weights first: ``read_weights`` ignores them until their description is there too.
     record.write_atomically(directory.weights, content)
     record.write_atomically(directory.weights_description, description.to_json().encode())

@@ -11,7 +11,7 @@ from workbench.datasets import Data
 from workbench.engine import memory
 from workbench.engine.loop import Engine
 from workbench.record import TrialSpec
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 from workbench.trial.activations import ActivationStore
 from workbench.trial.best_epoch import Trainer
 

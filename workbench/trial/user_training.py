@@ -23,11 +23,12 @@ from workbench import backbones, usercode
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets import Data
-from workbench.engine.loop import Diverged, Interrupted
+from workbench.engine import inference
+from workbench.engine.loop import Diverged, Interrupted, copied
 from workbench.record import EpochResult, now
 from workbench.record.seeds import derive
 from workbench.record.strategy import Plan
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 from workbench.usercode import UserCodeError
 
 
@@ -96,8 +97,7 @@ class Trial:
                 f"{expected}: {expected[0]} validation samples, {expected[1]} outputs each."
             )
         self._validated = predicted, targets
-        metrics = {"loss": float(self.task.loss(predicted, targets))}
-        metrics |= self.task.metrics(predicted, targets)
+        metrics = inference.metrics_of(self.task, predicted, targets)
         return {f"validation/{name}": value for name, value in metrics.items()}
 
 
@@ -112,22 +112,13 @@ class UserTrial:
 
     reference: str
     trial: Trial
+    saved_seconds = 0.0  # It stores no outputs of frozen stages.
     _weights: Mapping[str, Tensor] | None = field(default=None, init=False)
 
     @property
     def validated(self) -> tuple[Tensor, Tensor] | None:
         """Outputs and targets of the last ``validate`` of a report; None without one."""
         return self.trial._validated
-
-    @property
-    def confusion(self) -> list[list[int]] | None:
-        """Rows true, columns predicted, of the last ``validate``."""
-        return None if self.validated is None else self.trial.task.confusion(*self.validated)
-
-    @property
-    def saved_seconds(self) -> float:
-        """0: a user's own training stores nothing."""
-        return 0.0
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -196,12 +187,10 @@ class UserTrial:
             weights = self.trial.staged.module.state_dict()
         if weights is None:
             return None
-        return {
-            name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-            for name, tensor in weights.items()
-        }
+        return {name: copied(tensor) for name, tensor in weights.items()}
 
     def _result(self, yielded: object, number: int, seconds: float) -> EpochResult:
+        plan = self.trial.plan
         report: Any = yielded
         weights: Any = None
         if isinstance(yielded, tuple) and len(yielded) == 2:
@@ -221,21 +210,14 @@ class UserTrial:
         self._weights = tensors
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise Diverged(number * self.trial.plan.report_every, f"{name} is {value}")
+                raise Diverged(number * plan.report_every, f"{name} is {value}")
         metrics.setdefault("seconds", seconds)
         if isinstance(report, EpochResult):
             return replace(report, epoch=number, metrics=metrics)
-        phase = self._phase(number)
+        # The last phase for reports beyond the plan.
+        epoch = min(math.ceil(number / plan.reports_per_epoch), plan.epochs)
+        phase = plan.phases[plan.place_of(epoch)[0]].name
         return EpochResult(epoch=number, phase=phase, metrics=metrics, timestamp=now())
-
-    def _phase(self, number: int) -> str:
-        """Name of the phase of a report; the last one for reports beyond the plan."""
-        last = 0
-        for phase in self.trial.plan.phases:
-            last += phase.epochs * self.trial.plan.reports_per_epoch
-            if number <= last:
-                return phase.name
-        return self.trial.plan.phases[-1].name
 
 
 _END = object()  # Not None, which a function may yield by mistake.
