@@ -13,12 +13,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.cli.progress import QuietWatcher
 from workbench.commands.run import run_study
-from workbench.driver import GroupProgress, RunningTrial
+from workbench.commands.session import Watcher
+from workbench.driver.progress import StudyProgress
 from workbench.driver.workers import LocalWorkers
 
 STUDY = """\
@@ -43,21 +42,15 @@ def train(trial):
 """
 
 
-class Clock(QuietWatcher):
+class Clock(Watcher):
     """Takes the processor time of this thread, and of this process, while trials run."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[float, float]] = []
 
-    def update(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> None:
+    def update(self, progress: StudyProgress) -> None:
         """Take the times once the first trial has ended, and as long as one is left."""
-        if any(group.ended for group in groups):
+        if progress.ended:
             self.taken.append((time.thread_time(), time.process_time()))
 
 

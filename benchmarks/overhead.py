@@ -12,18 +12,17 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import record
-from workbench.cli.progress import QuietWatcher
 from workbench.commands.run import run_study
-from workbench.driver import GroupProgress, RunningTrial
+from workbench.commands.session import Watcher
+from workbench.driver.progress import StudyProgress
 from workbench.driver.workers import LocalWorkers
 from workbench.record import Role
 
 
-class Stopwatch(QuietWatcher):
+class Stopwatch(Watcher):
     """Notes when the first trial of the last study is under way, and when all have ended."""
 
     def __init__(self) -> None:
@@ -35,16 +34,10 @@ class Stopwatch(QuietWatcher):
         """A study is looked at."""
         self.first, self._title = None, title
 
-    def update(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> None:
+    def update(self, progress: StudyProgress) -> None:
         """Take the times."""
         now = time.perf_counter()
-        if self.first is None and any(group.ended for group in groups):
+        if self.first is None and progress.ended:
             self.first = now
         self.last = now
 

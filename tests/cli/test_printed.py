@@ -19,7 +19,7 @@ from workbench.commands.check import check_file
 from workbench.commands.confirmation_progress import ConfirmationProgress
 from workbench.commands.outcomes import Outcome
 from workbench.commands.summaries import VerdictSummary
-from workbench.driver import GroupProgress
+from workbench.driver.progress import GroupProgress
 from workbench.record import State
 from workbench.study.confirm.offer import Offer
 from workbench.study.confirm.selection import Arm

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from workbench.cli.progress import LogWatcher, Pace, TerminalWatcher
-from workbench.driver import GroupProgress, RunningTrial
+from workbench.driver.progress import GroupProgress, RunningTrial, StudyProgress
 
 GROUPS = [
     GroupProgress(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
@@ -24,7 +24,7 @@ def test_a_log_gets_plain_lines_with_counts_and_the_best_of_each_strategy() -> N
     output = io.StringIO()
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", ["the confirmation comes later"])
-    watcher.update(GROUPS)
+    watcher.update(StudyProgress(groups=GROUPS))
     watcher.end()
     assert output.getvalue().splitlines() == [
         "note: the confirmation comes later",
@@ -37,7 +37,7 @@ def test_a_log_says_how_far_the_running_trials_are(monkeypatch: pytest.MonkeyPat
     output = io.StringIO()
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", [])
-    watcher.update(GROUPS, RUNNING * 3)
+    watcher.update(StudyProgress(groups=GROUPS, running=RUNNING * 3))
     (line,) = output.getvalue().splitlines()
     first, _, rest = line.partition("; 6 running: ")
     assert first.endswith("0.7500")
@@ -59,7 +59,7 @@ def test_a_log_says_once_that_the_study_is_stopping() -> None:
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", [])
     for _ in range(3):
-        watcher.update(GROUPS, stopping=True)
+        watcher.update(StudyProgress(groups=GROUPS, stopping=True))
     assert output.getvalue().count("pausing running trials") == 1
 
 
@@ -68,7 +68,7 @@ def test_a_log_is_not_flooded() -> None:
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", [])
     for _ in range(100):
-        watcher.update(GROUPS)
+        watcher.update(StudyProgress(groups=GROUPS))
     assert output.getvalue() == ""
 
 
@@ -76,7 +76,9 @@ def test_a_terminal_shows_a_bar_and_a_row_for_each_strategy() -> None:
     output = io.StringIO()
     console = Console(file=output, width=100, force_terminal=True, color_system=None)
     watcher = TerminalWatcher(console)
-    console.print(watcher._picture(GROUPS))
+    watcher.begin("digits", [])
+    watcher.update(StudyProgress(groups=GROUPS))
+    watcher.end()
     text = output.getvalue()
     assert "7/24 trials" in text
     assert "sgd-0" in text and "0.7500" in text
@@ -87,17 +89,21 @@ def test_a_terminal_shows_the_course_of_the_best_value() -> None:
     output = io.StringIO()
     console = Console(file=output, width=100, force_terminal=True, color_system=None)
     watcher = TerminalWatcher(console)
+    watcher.begin("digits", [])
     for complete, best in ((0, None), (1, 0.5), (1, 0.5), (2, 0.5), (3, 0.75), (4, 1.0)):
         group = GroupProgress(name="sgd-0", target=12, complete=complete, best=best)
-        picture = watcher._picture([group])
-    console.print(picture)
+        watcher.update(StudyProgress(groups=[group]))
+    watcher.end()
     assert "▁▁▅█" in output.getvalue(), "one bar for each trial that ended"
 
 
 def test_a_terminal_shows_how_far_each_running_trial_is() -> None:
     output = io.StringIO()
     console = Console(file=output, width=100, force_terminal=True, color_system=None)
-    console.print(TerminalWatcher(console)._picture(GROUPS, RUNNING))
+    watcher = TerminalWatcher(console)
+    watcher.begin("digits", [])
+    watcher.update(StudyProgress(groups=GROUPS, running=RUNNING))
+    watcher.end()
     lines = [line.split() for line in output.getvalue().splitlines()]
     assert ["sgd-0/004", "3", "of", "12", "0.9300"] in lines
     assert ["adamw-0/003", "0", "of", "12"] in lines
@@ -117,8 +123,8 @@ class Watched:
         self.now = at
         running = min(self._workers, self._target - count)
         groups = [GroupProgress(name="a", target=self._target, complete=count, running=running)]
-        self._pace.see(groups)
-        return self._pace.left(groups)
+        self._pace.see(StudyProgress(groups=groups))
+        return self._pace.left(StudyProgress(groups=groups))
 
 
 def test_the_time_left_leaves_out_the_round_in_which_the_workers_start() -> None:
@@ -155,8 +161,8 @@ def test_the_time_left_of_a_first_trial_is_told_from_its_epochs() -> None:
     said = []
     for epoch in (0, 1, 2, 3):
         running = [RunningTrial(name="a/000", epoch=epoch, epochs=10)]
-        pace.see(groups, running)
-        said.append(pace.left(groups, running))
+        pace.see(StudyProgress(groups=groups, running=running))
+        said.append(pace.left(StudyProgress(groups=groups, running=running)))
     # The first report includes the start of the worker. 27 epochs of 30 s are left.
     assert said == ["", "", "about 14 min left", "about 14 min left"]
 
@@ -167,6 +173,6 @@ def test_the_time_left_of_a_trial_that_repeats_epochs_is_told_from_where_it_trai
     groups = [GroupProgress(name="a", target=3, running=1)]
     for epoch in (9, 1, 2):
         running = [RunningTrial(name="a/000", epoch=epoch, epochs=10)]
-        pace.see(groups, running)
+        pace.see(StudyProgress(groups=groups, running=running))
     # 28 epochs of 30 s are left.
-    assert pace.left(groups, running) == "about 14 min left"
+    assert pace.left(StudyProgress(groups=groups, running=running)) == "about 14 min left"

@@ -19,7 +19,9 @@ from tests.support.tiny import THREE, TWO, Unseen
 from tests.support.trials import EPOCHS, numbers, write_light
 from workbench.commands.confirm import confirm_study
 from workbench.commands.run import run_study
-from workbench.driver import Resources, Workers
+from workbench.driver import Workers
+from workbench.driver.progress import StudyProgress
+from workbench.driver.resources import Resources
 from workbench.driver.workers import ClusterError, InlineWorkers
 from workbench.record import EpochResult, State, TrialDirectory, scan, study_directory
 
@@ -177,7 +179,7 @@ class Pausing(Unseen):
         self.trial: TrialDirectory | None = None
         self._stopped: list[psutil.Process] = []
 
-    def update(self, groups: Any, running: Any = (), *, stopping: bool = False) -> None:
+    def update(self, progress: StudyProgress) -> None:
         if self.trial is None:
             trials = [directory for directory, _ in scan(self._study)]
             if len(trials) == 2 and all(trial.history() for trial in trials):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tests.support.tiny import Unseen
+from workbench.driver.progress import StudyProgress
 from workbench.tracker import Tracker
 
 SECRET = "hunter2-hunter2"
@@ -19,8 +19,8 @@ class AfterTrials(Unseen):
         super().__init__()
         self._acts = dict(acts)
 
-    def update(self, groups: Any, running: Any = (), *, stopping: bool = False) -> None:
-        ended = sum(group.complete for group in groups)
+    def update(self, progress: StudyProgress) -> None:
+        ended = sum(group.complete for group in progress.groups)
         for count in [count for count in self._acts if count <= ended]:
             self._acts.pop(count)()
 

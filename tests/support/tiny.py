@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.cli.progress import QuietWatcher
+from workbench.commands.session import Watcher
 
 TINY = """\
 # Which optimizer fits the wines?
@@ -34,7 +34,7 @@ JOINT = (
 )
 
 
-Unseen = QuietWatcher
+Unseen = Watcher
 
 
 class Silent:

@@ -13,7 +13,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from workbench.cli.printed.layout import number, table_of
-from workbench.driver import GroupProgress, RunningTrial
+from workbench.commands.session import Watcher
+from workbench.driver.progress import RunningTrial, StudyProgress
 from workbench.messages import listed
 from workbench.verdict.wording.numbers import duration, given
 
@@ -27,7 +28,7 @@ _CHECKING = "looking at data, backbone and weights"
 _STOPPING = "pausing running trials after the current batch; another Ctrl-C quits at once"
 
 
-class TerminalWatcher:
+class TerminalWatcher(Watcher):
     """A bar for each study, its strategies and its running trials, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
@@ -50,16 +51,39 @@ class TerminalWatcher:
             self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
         self._show("")
 
-    def update(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> None:
+    def update(self, progress: StudyProgress) -> None:
         """Redraw."""
-        if self._live is not None:
-            self._live.update(self._picture(groups, running, stopping=stopping))
+        if self._live is None:
+            return
+        self._pace.see(progress)
+        left = self._pace.left(progress)
+        bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} trials  {task.fields[left]}"),
+            console=self._console,
+        )
+        bar.add_task(self._title, total=progress.target, completed=progress.ended, left=left)
+        numbers = ("done", "pruned", "failed", "running", "best")
+        table = table_of("strategy", *numbers, "best so far", right=numbers)
+        for group in progress.groups:
+            bests = self._bests.setdefault(group.name, {})
+            if group.best is not None:
+                bests.setdefault(group.ended, group.best)
+            failed = f"[red]{group.failed}[/red]" if group.failed else "0"
+            counts = (str(group.complete), str(group.pruned), failed, str(group.running))
+            table.add_row(
+                escape(group.name), *counts, number(group.best), sparkline([*bests.values()])
+            )
+        inside = table_of("running trial", "epoch", "value", right=("epoch", "value"))
+        for trial in progress.running:
+            inside.add_row(escape(trial.name), _epochs(trial), number(trial.value))
+        parts: list[RenderableType] = [bar, table]
+        if progress.running:
+            parts += [Text(), inside]
+        if progress.stopping:
+            parts.append(Text(_STOPPING, style="yellow"))
+        self._live.update(Group(*parts))
 
     def end(self) -> None:
         """Leave the terminal as it was."""
@@ -74,42 +98,6 @@ class TerminalWatcher:
         self._live = Live(picture, console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def _picture(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> Group:
-        ended, target = total(groups)
-        self._pace.see(groups, running)
-        left = self._pace.left(groups, running)
-        bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} trials  {task.fields[left]}"),
-            console=self._console,
-        )
-        bar.add_task(self._title, total=target, completed=ended, left=left)
-        numbers = ("done", "pruned", "failed", "running", "best")
-        table = table_of("strategy", *numbers, "best so far", right=numbers)
-        for group in groups:
-            bests = self._bests.setdefault(group.name, {})
-            if group.best is not None:
-                bests.setdefault(group.ended, group.best)
-            failed = f"[red]{group.failed}[/red]" if group.failed else "0"
-            counts = (str(group.complete), str(group.pruned), failed, str(group.running))
-            table.add_row(
-                escape(group.name), *counts, number(group.best), sparkline([*bests.values()])
-            )
-        inside = table_of("running trial", "epoch", "value", right=("epoch", "value"))
-        for trial in running:
-            inside.add_row(escape(trial.name), _epochs(trial), number(trial.value))
-        parts: list[RenderableType] = [bar, table]
-        if running:
-            parts += [Text(), inside]
-        return Group(*parts, *([Text(_STOPPING, style="yellow")] if stopping else []))
-
 
 def sparkline(values: Sequence[float]) -> str:
     """The last values as bars, from the lowest of all to the highest."""
@@ -118,29 +106,7 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((value - low) * scale)] for value in values[-_SHOWN:])
 
 
-class QuietWatcher:
-    """Shows nothing."""
-
-    def prepare(self, title: str) -> None:
-        """A study is being checked."""
-
-    def begin(self, title: str, notes: Sequence[str]) -> None:
-        """A study begins."""
-
-    def update(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> None:
-        """There may be something new."""
-
-    def end(self) -> None:
-        """The trials have ended."""
-
-
-class LogWatcher:
+class LogWatcher(Watcher):
     """Plain lines: one when a study begins, then one every ten seconds, then the last."""
 
     def __init__(self, console: Console) -> None:
@@ -148,8 +114,7 @@ class LogWatcher:
         self._shown = 0.0
         self._pace = Pace()
         self._title = ""
-        self._last: Sequence[GroupProgress] = ()
-        self._running: Sequence[RunningTrial] = ()
+        self._last = StudyProgress(groups=())
         self._stopping = False
         self._prepared = ""
 
@@ -162,51 +127,45 @@ class LogWatcher:
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
-        self._title, self._pace, self._last = title, Pace(), ()
+        self._title, self._pace, self._last = title, Pace(), StudyProgress(groups=())
         self._shown = time.monotonic()
         for note in notes:
             self._line(f"note: {note}")
 
-    def update(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> None:
+    def update(self, progress: StudyProgress) -> None:
         """Print a line if the last one is old enough."""
-        self._last, self._running = groups, running
-        if stopping and not self._stopping:
+        self._last = progress
+        if progress.stopping and not self._stopping:
             self._stopping = True
             self._line(_STOPPING)
-        self._pace.see(groups, running)
+        self._pace.see(progress)
         # A log on a cluster is a file that people search: one line must not become thousands.
         if time.monotonic() - self._shown >= _LOG_SECONDS:
             self._print()
 
     def end(self) -> None:
         """Print the last line, once."""
-        self._running = ()
-        if self._last:
+        self._last = StudyProgress(groups=self._last.groups)
+        if self._last.groups:
             self._print()
-        self._last = ()
+        self._last = StudyProgress(groups=())
 
     def _print(self) -> None:
         self._shown = time.monotonic()
-        ended, target = total(self._last)
-        left = self._pace.left(self._last, self._running)
+        groups, running = self._last.groups, self._last.running
+        left = self._pace.left(self._last)
         counts = {
-            name: sum(getattr(group, name) for group in self._last)
+            name: sum(getattr(group, name) for group in groups)
             for name in ("complete", "pruned", "failed")
         }
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
-        best = "; ".join(f"{s.name} {number(s.best)}" for s in self._last if s.best is not None)
-        inside = listed((_inside(trial) for trial in self._running), most=_LOGGED)
+        best = "; ".join(f"{s.name} {number(s.best)}" for s in groups if s.best is not None)
+        inside = listed((_inside(trial) for trial in running), most=_LOGGED)
         self._line(
-            f"{self._title}: {ended}/{target} trials ({words})"
+            f"{self._title}: {self._last.ended}/{self._last.target} trials ({words})"
             + (f", {left}" if left else "")
             + (f"; best so far: {best}" if best else "")
-            + (f"; {len(self._running)} running: {inside}" if self._running else "")
+            + (f"; {len(running)} running: {inside}" if running else "")
         )
 
     def _line(self, text: str) -> None:
@@ -220,14 +179,6 @@ def _epochs(trial: RunningTrial) -> str:
 def _inside(trial: RunningTrial) -> str:
     """How far a trial is, for a log."""
     return f"{trial.name} epoch {_epochs(trial)} {number(trial.value)}".rstrip()
-
-
-def total(groups: Sequence[GroupProgress]) -> tuple[int, int]:
-    """Trials that have ended, and trials in the end."""
-    return (
-        sum(group.ended for group in groups),
-        sum(group.target for group in groups),
-    )
 
 
 class Pace:
@@ -247,32 +198,32 @@ class Pace:
         # By trial: the first and the last (epoch, time) that were seen.
         self._epochs: dict[str, list[tuple[float, float]]] = {}
 
-    def see(self, groups: Sequence[GroupProgress], running: Sequence[RunningTrial] = ()) -> None:
+    def see(self, progress: StudyProgress) -> None:
         """Take note of how far the groups and the running trials are now."""
-        ended, now = total(groups)[0], self._clock()
-        self._workers = max(self._workers, sum(group.running for group in groups))
+        ended, now = progress.ended, self._clock()
+        self._workers = max(self._workers, sum(group.running for group in progress.groups))
         if not self._marks or ended > self._marks[-1][0]:
             self._marks.append((ended, now))
-        for trial in running:
+        for trial in progress.running:
             seen = self._epochs.setdefault(trial.name, [])
             if seen and trial.epoch < seen[-1][0]:
                 seen.clear()  # It repeats epochs, because its checkpoint is gone or older.
             if trial.epoch and (not seen or trial.epoch != seen[-1][0]):
                 seen[1:] = [(trial.epoch, now)]
 
-    def left(self, groups: Sequence[GroupProgress], running: Sequence[RunningTrial] = ()) -> str:
+    def left(self, progress: StudyProgress) -> str:
         """About how long the rest will take; empty where it cannot be estimated yet."""
-        ended, target = total(groups)
-        if target <= ended:
+        missing = progress.target - progress.ended
+        if missing <= 0:
             return ""
         warm = [mark for mark in self._marks if mark[0] - self._marks[0][0] >= self._workers]
         if not warm or warm[-1][0] - warm[0][0] < self._workers:
-            return self._left_by_epochs(running, target - ended)
+            return self._left_by_epochs(progress.running, missing)
         (first, began), (last, until) = warm[0], warm[-1]
         each = (until - began) / (last - first)
         # Trials that run are no delay until they have taken longer than those before.
         overdue = self._clock() - until - each * self._workers
-        seconds = (each + max(overdue, 0.0) / (last - first)) * (target - ended)
+        seconds = (each + max(overdue, 0.0) / (last - first)) * missing
         return _left(seconds)
 
     def _left_by_epochs(self, running: Sequence[RunningTrial], missing: int) -> str:

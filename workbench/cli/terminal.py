@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from workbench.commands.session import Watcher
     from workbench.driver import Workers
-    from workbench.driver.ray_workers import RayWorkers
-    from workbench.driver.workers import LocalWorkers
     from workbench.study.confirm.offer import Offer
 
 
@@ -35,10 +33,11 @@ def console(*, error: bool = False) -> Console:
 
 def watcher(*, quiet: bool = False) -> Watcher:
     """Shows progress: redrawn in a terminal, line by line in a log."""
-    from workbench.cli.progress import LogWatcher, QuietWatcher, TerminalWatcher
+    from workbench.cli.progress import LogWatcher, TerminalWatcher
+    from workbench.commands.session import Watcher
 
     if quiet:
-        return QuietWatcher()
+        return Watcher()
     shown = console(error=True)
     return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
 
@@ -107,22 +106,11 @@ def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False, error: bool = F
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
     models = f"{offer.runs} models" + (" of fresh seeds" if offer.fresh else "")
-    question = f"Test {models} on the test split now? This can be done once. [y/N]"
+    question = f"Test {models} on the test split now? This can be done once."
     try:
-        agreed: bool = typer.prompt(
-            question, default="n", show_default=False, value_proc=_yes_or_no, err=error
-        )
+        return typer.confirm(question, err=error)
     except typer.Abort:
         return False
-    return agreed
-
-
-def _yes_or_no(written: str) -> bool:
-    answers = {"y": True, "yes": True, "n": False, "no": False}
-    try:
-        return answers[written.strip().lower()]
-    except KeyError:
-        raise typer.BadParameter(f"Answer y or n, not {written!r}.") from None
 
 
 def answer(
@@ -162,13 +150,12 @@ def started_workers(
 
     if inline and on is not None:
         raise typer.BadParameter("--inline and --on exclude each other.")
-    if inline:
-        yield InlineWorkers()
-        return
     logs = home / "mlruns" / "workers"
     with ExitStack() as stack:
-        pool: RayWorkers | LocalWorkers
-        if on is None:
+        pool: Workers
+        if inline:
+            pool = InlineWorkers()
+        elif on is None:
             pool = LocalWorkers(workers, logs)
         else:
             from workbench.cli.printed.layout import print_line

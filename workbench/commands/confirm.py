@@ -22,8 +22,9 @@ from workbench.commands.refusals import (
     refuse_fresh_seeds,
 )
 from workbench.commands.session import Session, Shown, Watcher
-from workbench.driver import GroupProgress, Workers
+from workbench.driver import Workers
 from workbench.driver.leases import lease
+from workbench.driver.progress import GroupProgress
 from workbench.messages import did_you_mean, listed
 from workbench.record import Role
 from workbench.study.checks import check

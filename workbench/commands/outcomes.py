@@ -16,8 +16,9 @@ from workbench.commands import browse, home_studies
 from workbench.commands.confirmation_progress import Records, confirmation_progress
 from workbench.commands.home_studies import Unknown
 from workbench.commands.summaries import VerdictSummary
-from workbench.driver import Broken, GroupProgress
+from workbench.driver import Broken
 from workbench.driver.leases import Busy
+from workbench.driver.progress import GroupProgress
 from workbench.driver.workers import ClusterError
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unanswerable, Unready

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workbench import record
 from workbench.commands.confirmation_progress import seeds_shown
-from workbench.driver import GroupProgress
+from workbench.driver.progress import GroupProgress
 from workbench.record import Role, environment
 from workbench.record.file_cache import FileCache
 from workbench.record.files import write_atomically

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from workbench.tasks import Task
+from workbench.tasks.task import Task
 from workbench.verdict.wording.numbers import counted
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from workbench import report
 from workbench.commands import parent_run
 from workbench.commands.outcomes import RESUMABLE, Outcome, Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
-from workbench.driver import Driver, GroupProgress, RunningTrial, Source, Workers
+from workbench.driver import Driver, Source, Workers
+from workbench.driver.progress import GroupProgress, StudyProgress
 from workbench.driver.signals import Stop, signal_name
 from workbench.record import Role
 from workbench.record.files import DiskError
@@ -32,30 +32,20 @@ from workbench.tracker.store import StoreError, Unreachable
 Shown = Callable[[Outcome, bool], None]
 
 
-class Watcher(Protocol):
-    """Shows the progress of a study."""
+class Watcher:
+    """Is told the progress of a study. Shows nothing itself; those that do are in ``cli``."""
 
     def prepare(self, title: str) -> None:
         """A study is being checked; this takes some seconds."""
-        ...
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """Trials begin."""
-        ...
 
-    def update(
-        self,
-        groups: Sequence[GroupProgress],
-        running: Sequence[RunningTrial] = (),
-        *,
-        stopping: bool = False,
-    ) -> None:
+    def update(self, progress: StudyProgress) -> None:
         """There may be something new; called often."""
-        ...
 
     def end(self) -> None:
         """The trials have ended, or were stopped."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +128,11 @@ class Session:
 
                 def progress(driver: Driver) -> None:
                     groups = source.progress()
-                    self.watcher.update(groups, driver.running, stopping=driver.stopping)
+                    self.watcher.update(
+                        StudyProgress(
+                            groups=groups, running=driver.running, stopping=driver.stopping
+                        )
+                    )
                     if note is not None:
                         page.mirror.describe(lambda: note(groups))
 

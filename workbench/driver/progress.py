@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.record import EpochResult, Role, State, TrialSpec
@@ -72,3 +73,27 @@ class RunningTrial:
             epochs=spec.plan.epochs,
             value=metrics.get(spec.objective.metric),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyProgress:
+    """Progress of all trials of a source.
+
+    Attributes:
+        running: The trials that workers have.
+        stopping: Whether these are parked as soon as possible.
+    """
+
+    groups: Sequence[GroupProgress]
+    running: Sequence[RunningTrial] = ()
+    stopping: bool = False
+
+    @property
+    def ended(self) -> int:
+        """Number of trials in a final state."""
+        return sum(group.ended for group in self.groups)
+
+    @property
+    def target(self) -> int:
+        """Number of trials that are planned."""
+        return sum(group.target for group in self.groups)

@@ -34,8 +34,8 @@ _BEGUN = {
 # Shown of every study, because nobody expects another study's.
 _OWN = ("confirmed", "note")
 
-# A field: its name, its text and the style of its name. An empty name continues the field above.
-_Field = tuple[str, str, str]
+# A field: its name and its text. An empty name continues the field above.
+_Field = tuple[str, str]
 
 
 def plans(console: Console, plans: Sequence[CheckedStudy]) -> None:
@@ -55,8 +55,8 @@ def plan(console: Console, checked: CheckedStudy, *, like: CheckedStudy | None =
     print_heading(console, study.name, f"like {like.study.name}, but" if like else study.question)
     for field in _fields(checked):
         if field not in common or field[0][0] in _OWN:
-            for name, text, style in field:
-                print_field(console, name, text, style)
+            for name, text in field:
+                print_field(console, name, text, "yellow" if name == "note" else "dim")
     for text in checked.refused:
         # Lines below the first one start where its text starts.
         lines = text.replace("\n", "\n" + 17 * " ")
@@ -77,32 +77,30 @@ def _lines(checked: CheckedStudy) -> Iterator[_Field]:
     study = checked.study
     objective, search, data = study.objective, study.search, study.data
     epoch = f"{objective.epoch} epoch"
-    yield "objective", f"{objective.direction} {objective.metric} of the {epoch}", "dim"
+    yield "objective", f"{objective.direction} {objective.metric} of the {epoch}"
     each = ""
     if study.balanced:
         names = ", ".join(strategy.name for strategy in study.strategies)
-        yield "strategies", f"{len(study.strategies)}: {names}", "dim"
+        yield "strategies", f"{len(study.strategies)}: {names}"
         each = f" ({study.trials_per_strategy} per strategy)"
     else:
         factors = "; ".join(f"{k}: {', '.join(v)}" for k, v in study.factors.items())
-        yield "joint search", factors or "ranges only", "dim"
-    yield "baseline", str(study.baseline), "dim"
-    yield "trials", f"{study.total}{each} of {counted(study.epochs or 0, 'epoch')}", "dim"
+        yield "joint search", factors or "ranges only"
+    yield "baseline", str(study.baseline)
+    yield "trials", f"{study.total}{each} of {counted(study.epochs or 0, 'epoch')}"
     sampler = f"{search['sampler']}, pruner {search['pruner']}, seed {search['seed']}"
-    yield "sampler", sampler, "dim"
+    yield "sampler", sampler
     for knob, words in checked.ranges:
-        yield "tune", f"{knob}: {words}", "dim"
-    yield "data", f"{data.name}: {_samples(study)}", "dim"
-    for name, words in _confirmation(checked.confirmation):
-        yield name, words, "dim"
+        yield "tune", f"{knob}: {words}"
+    yield "data", f"{data.name}: {_samples(study)}"
+    yield from _confirmation(checked.confirmation)
     if checked.begun is not None:
-        yield "confirmed", _BEGUN.get(checked.begun.stage, stage_of(checked.begun)), "dim"
+        yield "confirmed", _BEGUN.get(checked.begun.stage, stage_of(checked.begun))
     if study.backbone is not None:
         for backbone in (study.backbone, *study.backbone.others):
-            for name, words in _backbone(backbone):
-                yield name, words, "dim"
+            yield from _backbone(backbone)
     for note in checked.notes:
-        yield "note", note, "yellow"
+        yield "note", note
 
 
 def _together(console: Console, plans: Sequence[CheckedStudy]) -> None:

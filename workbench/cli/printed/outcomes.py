@@ -17,7 +17,7 @@ from workbench.verdict.wording.numbers import counted, duration
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome
     from workbench.commands.report import Written
-    from workbench.driver import GroupProgress
+    from workbench.driver.progress import GroupProgress
 
 
 def outcome(
