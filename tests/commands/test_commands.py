@@ -26,7 +26,8 @@ from workbench.commands.check import check_file
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
-from workbench.driver import Broken, GroupProgress
+from workbench.driver import Broken
+from workbench.driver.progress import GroupProgress
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State, file_cache
 from workbench.study.config import Changed, load

@@ -21,7 +21,7 @@ from workbench import record
 from workbench.commands import parent_run
 from workbench.commands.report import sync
 from workbench.commands.run import run_study
-from workbench.driver import GroupProgress
+from workbench.driver.progress import GroupProgress
 from workbench.driver.workers import InlineWorkers
 from workbench.record import Role, environment
 from workbench.study.config import load

@@ -13,9 +13,10 @@ from signal import SIGHUP
 import pytest
 
 from tests.support.scripted import ListSource, Script, a_spec, drive
-from workbench import driver, record
+from workbench import record
 from workbench.driver import Broken, Driver, attempts
 from workbench.driver.leases import Busy, holder_of, lease
+from workbench.driver.progress import GroupProgress, RunningTrial
 from workbench.driver.signals import SIGNALS, Stop
 from workbench.record import (
     Decision,
@@ -287,7 +288,7 @@ def test_a_study_that_an_older_version_holds_is_refused_without_its_json(tmp_pat
 
 
 def test_a_standing_counts_what_has_ended() -> None:
-    group = driver.GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+    group = GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
     assert group.ended == 6
 
 
@@ -308,7 +309,7 @@ def test_a_running_trial_is_shown_by_its_last_report_and_a_confirmation_without_
         seen.append(driver.running)
 
     drive(tmp_path, ListSource(0, adopted=[replace(a_spec(7), role=role)]), Script(halfway))
-    begun = driver.RunningTrial(name="a/007", epoch=0, epochs=0)
+    begun = RunningTrial(name="a/007", epoch=0, epochs=0)
     assert seen == [[begun], [replace(begun, epoch=0.5, value=value)], []]
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.fixed_trials import FixedTrials, log_of, trial_directories
 from tests.support.trials import EPOCHS, directory_for, numbers, planned, spec_for, write_light
-from workbench.driver import Resources
 from workbench.driver.process import Process, WorkerEnded
+from workbench.driver.resources import Resources
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, State, TrialDirectory
 from workbench.trial import run as trial_run

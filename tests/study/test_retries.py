@@ -12,7 +12,8 @@ from tests.support.commands import call
 from tests.support.mlflow_home import runs_of
 from workbench import record
 from workbench.commands import browse
-from workbench.driver import Driver, Resources
+from workbench.driver import Driver
+from workbench.driver.resources import Resources
 from workbench.record import Result, State, TrialDirectory
 from workbench.study.config import Changed, load
 from workbench.study.confirm import candidates, preregistration

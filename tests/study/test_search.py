@@ -24,8 +24,9 @@ from tests.support.tiny import TWO, Silent
 from tests.support.virtual_workers import score
 from workbench import record
 from workbench.commands.session import readable
-from workbench.driver import Driver, Resources, attempts
+from workbench.driver import Driver, attempts
 from workbench.driver.leases import Busy
+from workbench.driver.resources import Resources
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load
@@ -330,7 +331,7 @@ def test_a_changed_study_is_told_by_the_keys_of_its_file(write_study: Write, hom
     changes += [("decay: 0.1", "decay: 0.2"), ("1e-1, log: true, default: 1e-2", "1, default: 0.1")]
     now = Study(load(write_study(*written, *changes)), home)
     with pytest.raises(Changed) as refusal:
-        refuse_changes(stored, {group.name: group.definition for group in now.groups}, now)
+        refuse_changes(stored, now)
     told = str(refusal.value).replace(f"{before.file.parent}/", "").splitlines()
     lines = {line.strip().rpartition("  ")[0]: line.rpartition("  ")[2] for line in told[1:-1]}
     (code,) = (line for line in lines if line.startswith("code of own.py: was "))

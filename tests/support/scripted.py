@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver, GroupProgress, Resources
+from workbench.driver import Driver
+from workbench.driver.progress import GroupProgress
+from workbench.driver.resources import Resources
 from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tests.support.tiny import Silent
 from workbench import record
-from workbench.driver import Driver, Resources
+from workbench.driver import Driver
+from workbench.driver.resources import Resources
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.study.config import load
 from workbench.study.search import Search

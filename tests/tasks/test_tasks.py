@@ -26,7 +26,8 @@ from torch.nn import functional
 from workbench import tasks
 from workbench.cli.app import app
 from workbench.commands.check import check_file
-from workbench.tasks import TASKS, Task
+from workbench.tasks import TASKS
+from workbench.tasks.task import Task
 from workbench.usercode import UserCodeError
 
 CLASSES = ("a", "b", "c", "d")

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -29,17 +29,6 @@ from workbench.record import (
     directory_of,
 )
 from workbench.record.files import DiskError
-
-__all__ = [
-    "Broken",
-    "Driver",
-    "GroupProgress",
-    "Mirror",
-    "Resources",
-    "RunningTrial",
-    "Source",
-    "Workers",
-]
 
 SAME_FAILURES = 3
 _SHOWN_SECONDS = 0.25
@@ -104,10 +93,11 @@ class Workers(Protocol):
         """Kill what is running and wait until it is gone."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Driver:
     """Runs the trials of a source; the caller holds the study's lease.
 
-    Args:
+    Attributes:
         study_directory: Directory of the study's records.
         source: Provides the trials.
         workers: Run the trials.
@@ -116,31 +106,21 @@ class Driver:
         stop: The signal handler; by default signals are not handled.
     """
 
-    def __init__(
-        self,
-        *,
-        study_directory: Path,
-        source: Source,
-        workers: Workers,
-        mirror: Mirror,
-        progress: Callable[[Driver], None],
-        stop: Stop | None = None,
-    ) -> None:
-        self._study_directory = study_directory
-        self._source = source
-        self._workers = workers
-        self._mirror = mirror
-        self._progress = progress
-        self._specs: dict[TrialDirectory, TrialSpec] = {}
-        self._last: dict[str, EpochResult] = {}
-        # By trial: the last epoch that the source has; a resumed trial may repeat earlier ones.
-        self._known: dict[str, int] = {}
-        self._again: deque[TrialSpec] = deque()
-        self._stop = stop or Stop()
-        self._failures: list[str] = []
-        self._broken: str | None = None
-        self._halted: str | None = None
-        self._shown = 0.0
+    study_directory: Path
+    source: Source
+    workers: Workers
+    mirror: Mirror
+    progress: Callable[[Driver], None]
+    stop: Stop = field(default_factory=Stop)
+    _specs: dict[TrialDirectory, TrialSpec] = field(default_factory=dict)
+    _last: dict[str, EpochResult] = field(default_factory=dict)
+    # By trial: the last epoch that the source has; a resumed trial may repeat earlier ones.
+    _known: dict[str, int] = field(default_factory=dict)
+    _again: deque[TrialSpec] = field(default_factory=deque)
+    _failures: list[str] = field(default_factory=list)
+    _broken: str | None = None
+    _halted: str | None = None
+    _shown: float = 0.0
 
     def run(self) -> int | None:
         """Run until the source has no more trials.
@@ -155,26 +135,26 @@ class Driver:
             Exception: The source's ``outage``; unfinished trials are parked.
         """
         try:
-            with self._stop.before_exit(self._end):
-                self._again.extend(self._source.adopt())
-                self._workers.run(self)
+            with self.stop.before_exit(self._end):
+                self._again.extend(self.source.adopt())
+                self.workers.run(self)
         except BaseException:
             # Without a driver nothing would read the workers' results. Parked trials are resumed
             # by the next driver.
-            self._workers.close()
+            self.workers.close()
             self._park_all()
             raise
         if self._halted is not None:
             raise DiskError(self._halted)
-        if self._source.outage is not None:
-            raise self._source.outage
+        if self.source.outage is not None:
+            raise self.source.outage
         if self._broken is not None:
             raise Broken(
                 f"Study stopped: {SAME_FAILURES} trials in a row failed with the same error before "
                 f"their first epoch:\n{self._broken.rstrip()}\n"
                 "Fix the cause, then rerun the command with --retry-failed."
             )
-        return self._stop.signal
+        return self.stop.signal
 
     @property
     def running(self) -> list[RunningTrial]:
@@ -186,17 +166,17 @@ class Driver:
     @property
     def stopping(self) -> bool:
         """Whether the study is stopping: no new trials, and running ones park."""
-        reasons = (self._stop.signal, self._broken, self._halted, self._source.outage)
+        reasons = (self.stop.signal, self._broken, self._halted, self.source.outage)
         return any(why is not None for why in reasons)
 
     def next(self) -> TrialDirectory | None:
         """The next trial to run; unfinished ones come first."""
         if self.stopping:
             return None
-        spec = self._again.popleft() if self._again else self._source.next()
+        spec = self._again.popleft() if self._again else self.source.next()
         if spec is None:
             return None
-        directory = directory_of(self._study_directory, spec)
+        directory = directory_of(self.study_directory, spec)
         # The record comes first: a trial that a worker has begun can always be found on disk.
         directory.write_spec(spec)
         self._specs[directory] = spec
@@ -207,7 +187,7 @@ class Driver:
                 if history := directory.history():
                     self._last[spec.key] = history[-1]
                     self._known[spec.key] = history[-1].epoch
-        self._progress(self)
+        self.progress(self)
         return directory
 
     def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
@@ -220,8 +200,8 @@ class Driver:
         decision = Decision.CONTINUE
         if result.epoch >= self._known[spec.key]:
             self._known[spec.key] = result.epoch
-            decision = self._source.report(spec, result)
-            self._mirror.changed(directory)
+            decision = self.source.report(spec, result)
+            self.mirror.changed(directory)
         if decision is Decision.CONTINUE and self.stopping:
             return Decision.PARK
         return decision
@@ -230,10 +210,10 @@ class Driver:
         """Pass the result to the source, unless the trial was only parked."""
         spec = self._specs.pop(directory)
         if result.state.ended:
-            self._source.finish(spec, result)
+            self.source.finish(spec, result)
             self._watch(directory, spec, result)
-        self._mirror.changed(directory)
-        self._progress(self)
+        self.mirror.changed(directory)
+        self.progress(self)
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
         """Retry a trial from its checkpoint until its worker has died ``MAX_FAILURES`` times.
@@ -269,7 +249,7 @@ class Driver:
         """Show progress now and then: a new display costs more than many an epoch."""
         if time.monotonic() - self._shown >= _SHOWN_SECONDS:
             self._shown = time.monotonic()
-            self._progress(self)
+            self.progress(self)
 
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)
@@ -277,11 +257,11 @@ class Driver:
         # The next driver treats a trial without a result like a parked one.
         with suppress(DiskError):
             directory.write_result(result)
-        self._mirror.changed(directory)
+        self.mirror.changed(directory)
 
     def _end(self) -> None:
         """End all work at once; the next driver resumes it."""
-        self._workers.kill()
+        self.workers.kill()
         self._park_all()
 
     def _park_all(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workbench.record import TrialDirectory
 from workbench.record.files import is_temporary, write_atomically
-from workbench.record.places import inside
+from workbench.record.places import home_of, inside
 
 Files = dict[str, bytes]  # contents by the path in the home
 # Time in ns and size of the files, by the path in the home.
@@ -36,7 +36,7 @@ def files_for(directory: TrialDirectory, sent: Sent) -> tuple[str, Files]:
         FileNotFoundError: The directory is in no home, or has no specification.
     """
     at, spec = directory.path.absolute(), directory.stored_spec()
-    home = _home_of(at)
+    home = home_of(at)
     if home is None or spec is None:
         raise FileNotFoundError(f"{at} is not the record of a trial in a home.")
     study = next(folder for folder in at.parents if folder.parent.name == "studies")
@@ -60,7 +60,7 @@ def write_back(directory: TrialDirectory, files: Files) -> None:
         DiskError: The disk is full, or fails.
     """
     at = directory.path.absolute()
-    home = _home_of(at)
+    home = home_of(at)
     if not files or home is None:
         return
     for name in files:
@@ -100,14 +100,6 @@ class Changes:
 
     def _states(self) -> dict[Path, tuple[int, int]]:
         return {path: _state(path) for path in _record(self._directory) if path.name != _DRIVERS}
-
-
-def _home_of(directory: Path) -> Path | None:
-    # Not resolved: mlruns may be a link to another disk.
-    for folder in directory.parents:
-        if folder.name == "studies" and folder.parent.name == "mlruns":
-            return folder.parents[1]
-    return None
 
 
 def _record(directory: Path) -> list[Path]:

@@ -34,8 +34,8 @@ class Message(TypedDict, total=False):
         run: To the worker: the path of a trial's record.
         interrupt: To the worker: stop the trial after this step.
         decision: To the worker: the answer to ``epoch``.
-        epoch: An ``EpochResult``.
-        result: A trial's ``Result``; the trial has ended.
+        epoch: An ``EpochResult`` as JSON.
+        result: A trial's ``Result`` as JSON; the trial has ended.
         fenced: A later attempt of the trial has begun.
         lost: Why the trial must be tried again.
         halt: Why no trial can run, for example because the disk is full.
@@ -45,8 +45,8 @@ class Message(TypedDict, total=False):
     run: str
     interrupt: bool
     decision: str
-    epoch: dict[str, object]
-    result: dict[str, object]
+    epoch: str
+    result: str
     fenced: bool
     lost: str
     halt: str
@@ -70,7 +70,7 @@ def run_trial(
         return {"halt": str(error)}
     except trial_run.Lost as lost:
         return {"lost": str(lost)}
-    return {"result": json.loads(record.to_json(result))}
+    return {"result": record.to_json(result)}
 
 
 def _work(connection: Connection) -> None:
@@ -100,7 +100,7 @@ def _work(connection: Connection) -> None:
         connection.send_bytes(json.dumps(message).encode())
 
     def report(result: EpochResult) -> Decision:
-        send({"epoch": json.loads(record.to_json(result))})
+        send({"epoch": record.to_json(result)})
         return answers.get()
 
     _load_libraries()

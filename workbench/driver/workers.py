@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -32,7 +31,7 @@ def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> Non
     elif "lost" in message:
         driver.lost(directory, message["lost"])
     elif "result" in message:
-        driver.finish(directory, record.result_from_json(json.dumps(message["result"])))
+        driver.finish(directory, record.result_from_json(message["result"]))
 
 
 class InlineWorkers:
@@ -213,7 +212,7 @@ class WorkerPool(ABC, Generic[W]):
         if directory is None:
             return
         if "epoch" in message:
-            result = record.epoch_from_json(json.dumps(message["epoch"]))
+            result = record.epoch_from_json(message["epoch"])
             worker.send({"decision": driver.report(directory, result)})
             return
         worker.directory = None

@@ -52,7 +52,7 @@ from workbench.record.directory import (
     study_of,
     study_record_id,
 )
-from workbench.record.files import Locked, lock, sha256_of, write_atomically
+from workbench.record.files import sha256_of, write_atomically
 
 __all__ = [
     "FILE_NAME",
@@ -62,7 +62,6 @@ __all__ = [
     "Damaged",
     "Decision",
     "EpochResult",
-    "Locked",
     "Objective",
     "Result",
     "Role",
@@ -76,7 +75,6 @@ __all__ = [
     "experiment_of",
     "is_cell",
     "is_cell_of",
-    "lock",
     "now",
     "places",
     "plain",

@@ -21,16 +21,17 @@ _BLOCKS = ("dataset", "backbone", "task", "augmentation", "trial", "trial_option
 
 
 def home_of(directory: Path) -> Path | None:
-    """The home of a trial's directory, resolved; None if it is not in a home."""
+    """The home of a trial's directory; None if it is not in a home."""
+    # Not resolved: mlruns may be a link to another disk.
     for folder in directory.absolute().parents:
         if folder.name == "studies" and folder.parent.name == "mlruns":
-            return folder.parents[1].resolve()
+            return folder.parents[1]
     return None
 
 
 def portable(plan: Plan, home: Path) -> Plan:
     """A plan as it is stored: paths inside the home begin with ``{home}``."""
-    inside = f"{home}{os.sep}"
+    inside = f"{home.resolve()}{os.sep}"
 
     def change(text: str) -> str:
         return f"{_HOME}{os.sep}{text.removeprefix(inside)}" if text.startswith(inside) else text
@@ -54,6 +55,7 @@ def inside(plan: Plan) -> list[str]:
 
 def located(plan: Plan, home: Path) -> Plan:
     """A stored plan with the current paths of its files in this home."""
+    home = home.resolve()
 
     def change(text: str) -> str:
         if text.startswith(f"{_HOME}{os.sep}"):

@@ -27,18 +27,6 @@ from workbench.tasks.task import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "COMMON_OPTIONS",
-    "TASKS",
-    "Entry",
-    "Task",
-    "build",
-    "entry_of",
-    "metrics_of",
-    "scores_of",
-    "target_of",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -69,15 +57,17 @@ COMMON_OPTIONS: dict[str, object] = {"metrics": list[str]}
 _ClassWeights = Literal["balanced"] | list[AboveZero]
 _UP, _DOWN = "maximize", "minimize"
 _RATES = ("precision", "recall", "f1")
+_CLASS_SHARES = ("accuracy", *_RATES)
+_LABEL_SHARES = ("subset_accuracy", *_RATES, *(f"micro_{metric}" for metric in _RATES))
 
 TASKS: dict[str, Entry] = {
     "classification": Entry(
         build="workbench.tasks.classification:Classification",
         target="class",
         options={"label_smoothing": BelowOne, "class_weights": _ClassWeights, **COMMON_OPTIONS},
-        metrics={"loss": _DOWN, "accuracy": _UP, "precision": _UP, "recall": _UP, "f1": _UP},
+        metrics={"loss": _DOWN, **dict.fromkeys(_CLASS_SHARES, _UP)},
         objective="accuracy",
-        shares=("accuracy", *_RATES),
+        shares=_CLASS_SHARES,
     ),
     "multilabel": Entry(
         build="workbench.tasks.multilabel:Multilabel",
@@ -87,21 +77,9 @@ TASKS: dict[str, Entry] = {
             "class_weights": _ClassWeights,
             **COMMON_OPTIONS,
         },
-        metrics={
-            "loss": _DOWN,
-            "subset_accuracy": _UP,
-            "precision": _UP,
-            "recall": _UP,
-            "f1": _UP,
-            "micro_precision": _UP,
-            "micro_recall": _UP,
-            "micro_f1": _UP,
-        },
+        metrics={"loss": _DOWN, **dict.fromkeys(_LABEL_SHARES, _UP)},
         objective="f1",
-        shares=(
-            "subset_accuracy",
-            *(f"{mean}{metric}" for mean in ("", "micro_") for metric in _RATES),
-        ),
+        shares=_LABEL_SHARES,
     ),
     "regression": Entry(
         build="workbench.tasks.regression:build",

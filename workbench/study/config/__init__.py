@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import tasks
-from workbench.driver import Resources
+from workbench.driver.resources import Resources
 from workbench.messages import nearest
 from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs

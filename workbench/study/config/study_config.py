@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workbench.driver import Resources
+from workbench.driver.resources import Resources
 from workbench.record import Addition, Cell, Objective
 from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config.document import Document, Location

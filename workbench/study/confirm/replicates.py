@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from workbench.driver import GroupProgress
 from workbench.driver.attempts import orphaned, take_over
+from workbench.driver.progress import GroupProgress
 from workbench.record import (
     Decision,
     EpochResult,

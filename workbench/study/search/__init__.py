@@ -15,8 +15,8 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from workbench.driver import GroupProgress
 from workbench.driver.attempts import orphaned, take_over
+from workbench.driver.progress import GroupProgress
 from workbench.record import (
     Decision,
     EpochResult,
@@ -58,9 +58,8 @@ def refuse_another_search(study: Study) -> None:
     location = optuna_storage.locate(study.directory)
     storage = open_storage(location)
     try:
-        definitions = {group.name: group.definition for group in study.groups}
-        stored = stored_definitions(location, definitions, storage)
-        refuse_changes(stored, definitions, study)
+        names = [group.name for group in study.groups]
+        refuse_changes(stored_definitions(location, names, storage), study)
     finally:
         close_storage(storage)
 
@@ -88,8 +87,8 @@ class Search:
         self._directory = study.directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        # Fixed points that are not tried yet.
-        self._fixed = {n: deque(space.fixed(config, group)) for n, group in self._groups.items()}
+        # By group: fixed points that are not tried yet.
+        self._fixed: dict[str, deque[Mapping[str, Any]]] = {}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
         self._reported: dict[str, set[int]] = {}
@@ -126,7 +125,7 @@ class Search:
             if held is not None:
                 self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
-        refuse_changes(stored, definitions, study)
+        refuse_changes(stored, study)
         for name in [name for name, held in stored.items() if held is None]:
             # Left by a driver that ended before its first trial: its direction may have changed.
             with suppress(KeyError):
@@ -173,7 +172,8 @@ class Search:
         replaced = retries.successors(self._studies[name])
         trials = self._studies[name].get_trials(deepcopy=False)
         tried = [trial.system_attrs.get("fixed_params") for trial in trials]
-        self._fixed[name] = deque(p for p in self._fixed[name] if dict(p) not in tried)
+        fixed = space.fixed(self._config, self._groups[name])
+        self._fixed[name] = deque(point for point in fixed if dict(point) not in tried)
         for trial in trials:
             if trial.state is TrialState.WAITING or trial.number in replaced:
                 continue
@@ -326,16 +326,16 @@ class Search:
 
     def progress(self) -> list[GroupProgress]:
         """How far every group is."""
-        return [self._status(name) for name in self._groups]
-
-    def _status(self, name: str) -> GroupProgress:
-        return GroupProgress.of(
-            name,
-            self._targets[name],
-            self._ended[name],
-            begun=self._started[name],
-            best=self._best_values.get(name),
-        )
+        return [
+            GroupProgress.of(
+                name,
+                self._targets[name],
+                self._ended[name],
+                begun=self._started[name],
+                best=self._best_values.get(name),
+            )
+            for name in self._groups
+        ]
 
     def best(self) -> Mapping[str, TrialDirectory]:
         """The best completed trial of every strategy that has one."""

@@ -169,16 +169,11 @@ def definition_path(directory: Path, group: str) -> Path:
     return directory / "trials" / group / "definition.json"
 
 
-def refuse_changes(
-    stored: Mapping[str, Mapping[str, Any] | None],
-    definitions: Mapping[str, Mapping[str, Any]],
-    study: Study,
-) -> None:
+def refuse_changes(stored: Mapping[str, Mapping[str, Any] | None], study: Study) -> None:
     """Refuse a study whose stored trials were made with other settings.
 
     Args:
         stored: Of each group of trials, as its trials were made; None where there are none.
-        definitions: Of each group, as it is now.
         study: The study.
 
     Raises:
@@ -188,7 +183,7 @@ def refuse_changes(
     changes: dict[str, list[str]] = {}
     coded = sampled = False
     for group in study.groups:
-        before, now = stored[group.name], definitions[group.name]
+        before, now = stored[group.name], group.definition
         found = [] if before is None else differences(before, now)
         coded |= any("code." in change for change in found)
         own = usercode.is_reference(group.plan.dataset["name"])
