@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import record
 from workbench.cli import printed, terminal
 from workbench.cli.notebook import Picture, Printed, summary_lines
+from workbench.cli.printed.layout import print_line
 from workbench.commands import browse, home_studies
 from workbench.commands import report as publish
 from workbench.commands.check import CheckedStudy, check_file
@@ -336,9 +337,8 @@ class Study(Printed):
         begun = {row.name: row for row in browse.studies(self.home)}
         for name in self.names:
             row = begun.get(name)
-            lines = [f"{name}: not run yet"] if row is None else summary_lines(row)
-            for line in lines:
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+            for line in [f"{name}: not run yet"] if row is None else summary_lines(row):
+                print_line(console, line)
 
 
 def open_study(name: str, *, home: PathOrText | None = None) -> Study:

@@ -62,7 +62,8 @@ def stored_for(asked: Request) -> StoredActivations | None:
 
 def rows_for(split: Split, count: int) -> list[Tensor]:
     return [
-        torch.full((count, *value.shape[1:]), torch.nan, dtype=value.dtype) for value in split.first
+        torch.full((count, *value.shape[1:]), torch.nan, dtype=value.dtype)
+        for value in split.first.values
     ]
 
 

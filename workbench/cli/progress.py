@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.spinner import Spinner
 from rich.text import Text
 
-from workbench.cli.printed.layout import number, table_of
+from workbench.cli.printed.layout import number, print_line, table_of
 from workbench.commands.session import Watcher
 from workbench.driver.progress import RunningTrial, StudyProgress
 from workbench.messages import listed
@@ -48,7 +48,7 @@ class TerminalWatcher(Watcher):
         self.end()
         self._title, self._pace, self._bests = title, Pace(), {}
         for note in notes:
-            self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
+            print_line(self._console, f"note: {note}", "dim")
         self._show("")
 
     def update(self, progress: StudyProgress) -> None:
@@ -115,7 +115,6 @@ class LogWatcher(Watcher):
         self._pace = Pace()
         self._title = ""
         self._last = StudyProgress(groups=())
-        self._stopping = False
         self._prepared = ""
 
     def prepare(self, title: str) -> None:
@@ -123,21 +122,20 @@ class LogWatcher(Watcher):
         if title == self._prepared:
             return
         self._prepared = title
-        self._line(f"{title}: {_CHECKING}")
+        print_line(self._console, f"{title}: {_CHECKING}")
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
         self._title, self._pace, self._last = title, Pace(), StudyProgress(groups=())
         self._shown = time.monotonic()
         for note in notes:
-            self._line(f"note: {note}")
+            print_line(self._console, f"note: {note}")
 
     def update(self, progress: StudyProgress) -> None:
         """Print a line if the last one is old enough."""
+        if progress.stopping and not self._last.stopping:
+            print_line(self._console, _STOPPING)
         self._last = progress
-        if progress.stopping and not self._stopping:
-            self._stopping = True
-            self._line(_STOPPING)
         self._pace.see(progress)
         # A log on a cluster is a file that people search: one line must not become thousands.
         if time.monotonic() - self._shown >= _LOG_SECONDS:
@@ -161,15 +159,13 @@ class LogWatcher(Watcher):
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
         best = "; ".join(f"{s.name} {number(s.best)}" for s in groups if s.best is not None)
         inside = listed((_inside(trial) for trial in running), most=_LOGGED)
-        self._line(
+        print_line(
+            self._console,
             f"{self._title}: {self._last.ended}/{self._last.target} trials ({words})"
             + (f", {left}" if left else "")
             + (f"; best so far: {best}" if best else "")
-            + (f"; {len(running)} running: {inside}" if running else "")
+            + (f"; {len(running)} running: {inside}" if running else ""),
         )
-
-    def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _epochs(trial: RunningTrial) -> str:

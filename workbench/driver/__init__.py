@@ -225,14 +225,14 @@ class Driver:
             # The worker died after it wrote the result and before it sent it.
             self.finish(directory, result)
             return
-        spec = self._specs.pop(directory)
+        spec = self._specs[directory]
         if self.stopping:
-            self._specs[directory] = spec
             self._park(directory, reason)
             return
         spec = replace(spec, failures=spec.failures + 1)
         directory.write_spec(spec)
         if spec.failures < MAX_FAILURES:
+            del self._specs[directory]
             self._again.append(replace(spec, attempt=spec.attempt + 1))
             return
         result = failure(spec, f"{reason}; given up after {MAX_FAILURES} attempts")

@@ -26,6 +26,7 @@ from workbench.driver.process import WorkerEnded
 from workbench.driver.resources import Resources, workers_on_one
 from workbench.driver.worker import Message
 from workbench.driver.workers import POLL_SECONDS, ClusterError, WorkerPool
+from workbench.messages import first_line
 from workbench.record import TrialDirectory
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,23 +54,20 @@ def connected(cluster: str) -> Iterator[str]:
         raise ClusterError(f"--on {cluster}: it must be ray, or ray://HOST:PORT.")
     address = None if cluster == "ray" else cluster
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    _connect(address)
-    try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} node(s)"
-    finally:
-        ray.shutdown()
-
-
-def _connect(address: str | None) -> None:
     try:
         # Ray's warnings, such as that of a port without an answer, only repeat the error.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ClusterError(f"The Ray cluster {address or ''} cannot be used: {reason}.") from error
+        raise ClusterError(
+            f"The Ray cluster {address or ''} cannot be used: {first_line(error)}."
+        ) from error
+    try:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} node(s)"
+    finally:
+        ray.shutdown()
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
@@ -220,7 +218,7 @@ class RayWorker:
             reason = f"A node of the Ray cluster cannot run trials: {error.cause}"
             raise ClusterError(reason) from error
         except ray.exceptions.RayError as error:
-            raise WorkerEnded(_reason(error)) from error
+            raise WorkerEnded(f"worker ended: {first_line(error)}") from error
         self.pending = self._agent.receive.remote()
         if isinstance(answer, Node):
             _require_same_version(answer)
@@ -249,9 +247,3 @@ def _require_same_version(node: Node) -> None:
             f"Node {node.name} has Workbench {node.version}, this machine {__version__}. "
             "Install the same version on every node."
         )
-
-
-def _reason(error: Exception) -> str:
-    """Ray's reason for the end of an actor, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"worker ended: {lines[0] if lines else type(error).__name__}"

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from workbench import record
-from workbench.driver import Driver
+from workbench.driver import Driver, Workers
 from workbench.driver.process import Process, WorkerEnded
 from workbench.driver.resources import Resources, gpu_ids, local_count
 from workbench.driver.worker import Message, run_trial
@@ -106,7 +106,7 @@ class Worker(Protocol):
 W = TypeVar("W", bound=Worker)
 
 
-class WorkerPool(ABC, Generic[W]):
+class WorkerPool(Workers, Generic[W]):
     """Runs trials in workers that each have one at a time, and stay for the next one."""
 
     local = True
@@ -119,20 +119,12 @@ class WorkerPool(ABC, Generic[W]):
         self._pending: TrialDirectory | None = None
 
     @abstractmethod
-    def count(self, resources: Resources) -> int:
-        """The most workers at a time."""
-
-    @abstractmethod
     def _add(self) -> W:
         """A new worker."""
 
     @abstractmethod
     def _wait(self, workers: Sequence[W]) -> Sequence[W]:
         """Those that have something to receive, after at most ``POLL_SECONDS``."""
-
-    @abstractmethod
-    def kill(self) -> None:
-        """Kill what is running without waiting for it; safe in a signal handler."""
 
     def prepare(self, trials: int, resources: Resources) -> None:
         """Start workers for so many trials: they need seconds to load their libraries."""

@@ -45,8 +45,7 @@ class Split:
 
     Attributes:
         cut: Where the model continues.
-        shapes: See ``Activations``; of a batch of ``samples``.
-        first: The values kept of the first ``samples`` samples.
+        first: What is kept of the first samples.
         seconds: That the frozen stages take for a sample; ``reading``: that reading its kept values
             takes.
         blank: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
@@ -54,9 +53,7 @@ class Split:
     """
 
     cut: Cut
-    shapes: stages.Shapes
-    samples: int
-    first: tuple[Tensor, ...]
+    first: Activations
     seconds: float
     reading: float
     blank: Tensor | None = None
@@ -64,7 +61,7 @@ class Split:
     @property
     def sample_bytes(self) -> int:
         """Bytes of the values kept of one sample."""
-        return sum(math.prod(value.shape[1:]) * value.dtype.itemsize for value in self.first)
+        return sum(math.prod(value.shape[1:]) * value.dtype.itemsize for value in self.first.values)
 
     def replay(self, module: nn.Module, batch: Batch | None, kept: Activations) -> Tensor:
         """Outputs of the model from the kept values.
@@ -136,11 +133,7 @@ class StoredActivations:
         return replace(self, sizes=frozenset(equal))
 
     def _at(self, positions: Tensor) -> Activations:
-        return Activations(
-            values=tuple(rows[positions] for rows in self.rows),
-            shapes=self.split.shapes,
-            samples=self.split.samples,
-        )
+        return replace(self.split.first, values=self.rows).part(positions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -238,24 +231,17 @@ def split(request: Request) -> Split | None:
         started = time.perf_counter()
         kept.part(torch.arange(size))
         reading = time.perf_counter() - started
-    found = Split(
-        cut=cut,
-        shapes=kept.shapes,
-        samples=kept.samples,
-        first=kept.values,
-        seconds=passed / size,
-        reading=reading / size,
-    )
+    found = Split(cut=cut, first=kept, seconds=passed / size, reading=reading / size)
     if isinstance(batch, Tensor):
         # Reading images may take longer than the rest of the model.
         blank = torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:])
         without = replace(found, blank=blank)
-        if _reads_no_inputs(request, without, batch, kept):
+        if _reads_no_inputs(request, without, batch):
             return without
     return found
 
 
-def _reads_no_inputs(request: Request, split: Split, batch: Tensor, kept: Activations) -> bool:
+def _reads_no_inputs(request: Request, split: Split, batch: Tensor) -> bool:
     """Whether outputs are the same without inputs, in training mode as well as in evaluation."""
     staged = request.staged
     buffers = {name: buffer.clone() for name, buffer in staged.module.named_buffers()}
@@ -266,7 +252,7 @@ def _reads_no_inputs(request: Request, split: Split, batch: Tensor, kept: Activa
             outputs = []
             for inputs in (split, replace(split, blank=None)):
                 with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                    outputs.append(inputs.replay(staged.module, batch, kept))
+                    outputs.append(inputs.replay(staged.module, batch, split.first))
             if not torch.equal(*outputs):
                 return False
         return True

@@ -171,7 +171,6 @@ class Batches:
                 # Read anew for each part of an epoch: torch keeps the sampler with its workers.
                 sampler=self._requests,
                 num_workers=plan.loader_workers,
-                collate_fn=_identity,
                 worker_init_fn=_ignore_signals,
                 # Not fork: this process has threads, and perhaps a CUDA context.
                 multiprocessing_context="spawn",
@@ -237,10 +236,6 @@ class Batches:
         # In place, because this list is the sampler.
         self._requests[:] = requests
         yield from self._loader
-
-
-def _identity(batch: Any) -> Any:
-    return batch
 
 
 def _ignore_signals(number: int) -> None:

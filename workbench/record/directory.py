@@ -129,7 +129,7 @@ class TrialDirectory:
         Raises:
             Damaged: A line cannot be read, or an epoch is missing.
         """
-        lines, sound = self._whole_lines(), self._sound_epochs()
+        lines, sound = self._lines()
         if len(sound) < len(lines):
             raise _damaged(self.path / "history.jsonl", f"line {len(sound) + 1}")
         return sound
@@ -143,16 +143,19 @@ class TrialDirectory:
             keep: The most epochs to keep.
         """
         path = self.path / "history.jsonl"
-        sound = self._sound_epochs()[:keep]
-        content = b"".join(line + b"\n" for line in self._whole_lines()[: len(sound)])
+        lines, sound = self._lines()
+        sound = sound[:keep]
+        content = b"".join(line + b"\n" for line in lines[: len(sound)])
         if path.exists() and path.stat().st_size != len(content):
             write_atomically(path, content)
         return sound
 
-    def _sound_epochs(self) -> list[EpochResult]:
-        """The epochs before the first line that is damaged or out of order."""
+    def _lines(self) -> tuple[list[bytes], list[EpochResult]]:
+        """The whole lines, and the epochs before the first that is damaged or out of order."""
+        content = _read(self.path / "history.jsonl", bytes) or b""
+        lines = content.split(b"\n")[:-1]
         epochs: list[EpochResult] = []
-        for line in self._whole_lines():
+        for line in lines:
             try:
                 result = epoch_from_json(line)
             except ValidationError:
@@ -160,11 +163,7 @@ class TrialDirectory:
             if result.epoch != len(epochs) + 1:
                 break
             epochs.append(result)
-        return epochs
-
-    def _whole_lines(self) -> list[bytes]:
-        content = _read(self.path / "history.jsonl", lambda content: content)
-        return [] if content is None else content.split(b"\n")[:-1]
+        return lines, epochs
 
     def write_result(self, result: Result) -> None:
         """Store the result."""

@@ -45,10 +45,8 @@ class Classification(Task):
             targets: Labels ``[B]``, or shares of the classes ``[B, classes]``.
         """
         smoothing = self.label_smoothing
-        if self._weights is None:
-            return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
-        weights = self._weights.to(outputs)
-        if not targets.is_floating_point():
+        weights = None if self._weights is None else self._weights.to(outputs)
+        if weights is None or not targets.is_floating_point():
             return functional.cross_entropy(
                 outputs, targets, weight=weights, label_smoothing=smoothing
             )

@@ -74,14 +74,14 @@ class ActivationStore:
         folder = _folder() / f"{alike}-{_hash(request.index.numpy().tobytes())[:16]}"
         needed = count * split.sample_bytes
         try:
-            entry = _read(folder, split.first)
+            entry = _read(folder, split.first.values)
             if entry is None and self._has_room(needed, request):
                 with _locked(_folder() / f"{alike}.lock", request.before):
-                    entry = _read(folder, split.first)
+                    entry = _read(folder, split.first.values)
                     if entry is None:
                         with writing(folder):
                             _write(folder, request, split, verified=self._verified)
-                        entry = _read(folder, split.first)
+                        entry = _read(folder, split.first.values)
         # An error of the inputs themselves comes again where the model reads them.
         except (OSError, NotReplayable) as error:
             _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
@@ -191,11 +191,11 @@ def _write(folder: Path, request: Request, split: Split, *, verified: int) -> No
         index = request.index.clone()
         index[request.full :] = -1
         maps = []
-        for number, value in enumerate(split.first):
+        for number, value in enumerate(split.first.values):
             shape = (len(index), *value.shape[1:])
             maps.append(_reserved(temporary / f"{number}.bin", shape, value.numpy().dtype))
         rows = [torch.from_numpy(values) for values in maps]
-        known = _gather(folder, index[: request.full], split.first, rows)
+        known = _gather(folder, index[: request.full], split.first.values, rows)
         activations.compute(request, split, rows, known, verified=verified)
         maps.append(_reserved(temporary / "index.bin", index.shape, index.numpy().dtype))
         maps[-1][:] = index.numpy()

@@ -1,13 +1,10 @@
-"""The choice of a trial's best epoch, what is kept of it, and early stopping.
-
-Also the interface of what trains (``Trainer``): the engine, or a user's own training.
-"""
+"""The choice of a trial's best epoch, what is kept of it, and early stopping."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
@@ -16,41 +13,7 @@ from workbench.record import EpochResult, Objective
 from workbench.record.strategy import Plan
 from workbench.tasks.task import Task
 from workbench.trial import artifacts
-
-
-class Trainer(Protocol):
-    """What trains a trial: the engine, or a user's own training."""
-
-    @property
-    def validated(self) -> tuple[Tensor, Tensor] | None:
-        """Outputs and targets of the last validation, if there are any."""
-        ...
-
-    @property
-    def parameters(self) -> dict[str, int]:
-        """Number of parameters, ``total`` and ``trainable``."""
-        ...
-
-    @property
-    def saved_seconds(self) -> float:
-        """About how much longer it would have taken without stored outputs of frozen stages."""
-        ...
-
-    def epochs(self) -> Iterator[EpochResult]:
-        """Continue the training, and yield every report."""
-        ...
-
-    def state(self) -> dict[str, Any] | None:
-        """What is needed to resume, right after a report; None if it can only start again."""
-        ...
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state, whose tensors may then change."""
-        ...
-
-    def weights(self) -> Mapping[str, Tensor] | None:
-        """The model after the last report, on the CPU; None if there is nothing to keep."""
-        ...
+from workbench.trial.trainers import Trainer
 
 
 @dataclass(kw_only=True)

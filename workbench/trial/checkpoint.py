@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from workbench.record import TrialDirectory
-from workbench.trial.best_epoch import Chosen, Trainer
+from workbench.trial.best_epoch import Chosen
+from workbench.trial.trainers import Trainer
 
 
 def write(

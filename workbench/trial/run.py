@@ -47,9 +47,9 @@ from workbench.trial import (
     failures,
     saved_weights,
 )
-from workbench.trial.best_epoch import Chosen, Trainer
+from workbench.trial.best_epoch import Chosen
 from workbench.trial.evaluation import Tested
-from workbench.trial.trainers import trainer_of
+from workbench.trial.trainers import Trainer, trainer_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -157,7 +157,13 @@ class _Attempt:
             state, error = State.FAILED, traceback.format_exc()
             reason = failures.reason(failure, self.spec.plan.code)
         if state is State.COMPLETE and (chosen := self.chosen) is not None:
-            self.store(lambda: self._write_weights(chosen))
+            data, preparation = self.data, self.preparation
+            assert data is not None and preparation is not None
+            self.store(
+                lambda: saved_weights.write_weights(
+                    self.directory, self.spec, chosen, data, preparation
+                )
+            )
             self.store(
                 lambda: artifacts.write_examination(self.directory, chosen.scores, chosen.mistakes)
             )
@@ -187,12 +193,6 @@ class _Attempt:
                     time.sleep(0.1)
         with writing(self.directory.path):
             return write()
-
-    def _write_weights(self, chosen: Chosen) -> None:
-        if self.data is not None and self.preparation is not None:
-            saved_weights.write_weights(
-                self.directory, self.spec, chosen, self.data, self.preparation
-            )
 
     def _train_and_test(self) -> tuple[State, str | None]:
         """Train, and test a confirmation run; returns the state and its reason."""

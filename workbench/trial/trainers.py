@@ -13,7 +13,9 @@ from workbench.engine.loop import Engine
 from workbench.record import TrialSpec
 from workbench.tasks.task import Task
 from workbench.trial.activations import ActivationStore
-from workbench.trial.best_epoch import Trainer
+from workbench.trial.user_training import Trial, UserTrial
+
+Trainer = Engine | UserTrial
 
 
 def trainer_of(
@@ -34,8 +36,6 @@ def trainer_of(
     """
     plan = spec.plan
     if plan.trial is not None:
-        from workbench.trial.user_training import Trial, UserTrial
-
         given = Trial(
             plan=plan,
             data=data,

@@ -103,7 +103,7 @@ class Trial:
 
 @dataclass(kw_only=True, eq=False)
 class UserTrial:
-    """Runs a user's function as a ``Trainer``.
+    """Runs a user's function with the interface of the engine.
 
     Attributes:
         reference: The function, as ``FILE.py:NAME``.
@@ -169,8 +169,9 @@ class UserTrial:
         if number == 0:
             raise UserCodeError(f"{self.reference} yielded no metrics")
 
-    def state(self) -> None:
+    def state(self) -> dict[str, Any] | None:
         """None: a user's training can only start again."""
+        return None
 
     def restore(self, state: dict[str, Any]) -> None:
         """Refuse a state: a user's training has none.
