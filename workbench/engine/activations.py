@@ -24,7 +24,6 @@ from workbench.backbones.stages import Activations, Cut, Staged
 from workbench.engine import batches
 
 if TYPE_CHECKING:
-    from workbench.datasets import Part
     from workbench.datasets.samples import Batch
 
 # Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
@@ -174,22 +173,6 @@ class Request:
         """How many of the first samples pass through the frozen stages in batches of ``size``."""
         count = len(self.index)
         return count if self.pad_last else count - count % self.size
-
-
-def for_evaluation(
-    staged: Staged, depth: int, part: Part, *, size: int, before: Callable[[], None]
-) -> Request:
-    """A request for a part that a model is evaluated on, in batches of ``size`` samples."""
-    staged.module.eval()
-    return Request(
-        staged=staged,
-        depth=depth,
-        read=part.inputs.__getitem__,
-        index=part.index,
-        size=min(size, len(part.index)),
-        pad_last=False,
-        before=before,
-    )
 
 
 class ActivationSource(Protocol):

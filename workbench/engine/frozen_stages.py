@@ -15,13 +15,8 @@ import torch
 
 from workbench.backbones.stages import Staged
 from workbench.datasets.samples import Tokens
-from workbench.engine import parameter_groups
-from workbench.engine.activations import (
-    ActivationSource,
-    Request,
-    StoredActivations,
-    for_evaluation,
-)
+from workbench.engine import inference, parameter_groups
+from workbench.engine.activations import ActivationSource, Request, StoredActivations
 from workbench.record.strategy import Plan
 
 if TYPE_CHECKING:
@@ -48,7 +43,6 @@ class FrozenStages:
         plan: Of the trial.
         data: Of the trial.
         batches: Its training batches.
-        validation_size: Samples of a batch of validation.
         before: See ``Request``.
         saved_seconds: About how much longer the epochs would have taken without stored outputs;
             negative if they took longer to compute than they have saved so far.
@@ -58,7 +52,6 @@ class FrozenStages:
     plan: Plan
     data: Data
     batches: Batches
-    validation_size: int
     before: Callable[[], None]
     saved_seconds: float = 0.0
     _depth: int = 0
@@ -76,8 +69,7 @@ class FrozenStages:
         staged.module.eval()
         started = time.perf_counter()
         if frozen != self._depth:
-            part, size = self.data.validation, self.validation_size
-            asked = for_evaluation(staged, frozen, part, size=size, before=self.before)
+            asked = for_evaluation(staged, frozen, self.data.validation, before=self.before)
             self._found = Stored(validation=self.source.get(asked))
         if frozen != self._depth or (self.plan.augmentation and epoch != self._epoch):
             train = self._train(self.source, staged, frozen, epoch)
@@ -111,6 +103,22 @@ class FrozenStages:
             )
         )
         return stored and stored.with_sizes(self.batches.sizes(passed), staged.module, read)
+
+
+def for_evaluation(
+    staged: Staged, depth: int, part: Part, *, before: Callable[[], None]
+) -> Request:
+    """A request for a part that a model is evaluated on, in batches of ``outputs_of``."""
+    staged.module.eval()
+    return Request(
+        staged=staged,
+        depth=depth,
+        read=part.inputs.__getitem__,
+        index=part.index,
+        size=min(inference.batch_size(part.inputs), len(part.index)),
+        pad_last=False,
+        before=before,
+    )
 
 
 def frozen_depth(plan: Plan, epoch: int) -> int:

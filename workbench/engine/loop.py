@@ -131,7 +131,6 @@ class Engine:
                 plan=plan,
                 data=data,
                 batches=self._batches,
-                validation_size=inference.batch_size(data.validation.inputs),
                 before=self._stop_if_asked,
             )
             self._validation_inputs = data.validation.inputs.to(device)

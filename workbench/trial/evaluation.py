@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench import backbones, datasets, record, tasks
 from workbench.datasets import Data, Part
-from workbench.engine import activations, frozen_stages, inference, memory
+from workbench.engine import frozen_stages, inference, memory
 from workbench.record import TrialDirectory, TrialSpec
 from workbench.tasks.task import Task
 from workbench.trial import artifacts, predictions
@@ -124,8 +124,7 @@ def measure(
         """Outputs of the model for a part, and its targets, on the device."""
         stored = None
         if frozen:
-            size = inference.batch_size(part.inputs)
-            asked = activations.for_evaluation(staged, frozen, part, size=size, before=before)
+            asked = frozen_stages.for_evaluation(staged, frozen, part, before=before)
             stored = ActivationStore(spec, data, device).get(asked)
         every = inference.outputs_of(
             staged.module,
