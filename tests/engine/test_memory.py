@@ -39,7 +39,7 @@ def test_a_batch_that_does_not_fit_ends_with_figures_and_ways_out() -> None:
     with pytest.raises(
         OutOfMemory,
         match=(
-            r"out of memory while training with batches of 8: tried to allocate 4,000.0 TB; "
+            r"out of memory while training with batches of 4: tried to allocate 4,000.0 TB; "
             r"[0-9.]+ [GMT]B free on cpu; weights, gradients and optimizer need about 401 kB, "
             r"and activations of 4 samples about [0-9.]+ kB more. To use less memory, choose "
             r"a smaller batch_size, or micro_batch_size .*, a smaller backbone or a higher freeze_d"

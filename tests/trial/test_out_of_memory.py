@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.support.hungry import write_hungry
 from tests.support.trials import directory_for, go_on, never, numbers, planned, spec_for
 from workbench.record import Decision, EpochResult, State, TrialDirectory, TrialSpec
+from workbench.trial import checkpoint
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
@@ -53,7 +55,7 @@ def test_a_trial_without_memory_is_that_of_half_the_micro_batch_and_says_so(
     assert models[0] == 1, "the memory of the first try is free"
     assert result.provenance["micro_batch_size"] == "8, halved after running out of memory"
     assert "out of memory while training with batches of 16: tried to allocate 21 MB" in caplog.text
-    assert "Now micro-batches of 8." in caplog.text
+    assert "trained once more, with micro-batches of 8: out of memory while" in caplog.text
     assert numbers(directory) == numbers(with_half)
     assert directory.weights.read_bytes() == with_half.weights.read_bytes()
     planned_so = with_half.result()
@@ -79,6 +81,29 @@ def test_an_epoch_that_was_recorded_before_memory_ran_out_is_recorded_once(
     assert {line.timestamp for line in sent} == {line.timestamp for line in history}
 
 
+def test_the_best_epoch_of_the_first_try_keeps_its_weights_in_a_checkpoint_of_the_second(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_run, "CHECKPOINT_SECONDS", 1000.0)
+    planned_to = spec(8, passes=2 * PASSES)
+    # The worst epoch is the first, which counts as the best one here.
+    objective = replace(planned_to.objective, direction="minimize")
+    directory = directory_for(replace(planned_to, objective=objective), tmp_path / "t")
+    sent: list[int] = []
+
+    def report(line: EpochResult) -> Decision:
+        sent.append(line.epoch)
+        return Decision.PARK if sent.count(1) == 2 else Decision.CONTINUE
+
+    assert trial_run.run(directory, report=report, interrupted=never).state is State.PARKED
+    path, _ = directory.find_checkpoint()
+    assert path is not None
+    content = checkpoint.read(path)
+    assert content["chosen"]["epoch"] == content["engine"]["epoch"] == 1
+    kept, trained_again = content["chosen"]["weights"], content["engine"]["weights"]
+    assert any(not kept[name].equal(trained_again[name]) for name in kept)
+
+
 def test_a_later_attempt_keeps_half_the_micro_batch_though_memory_is_free_again(
     spec: Spec, with_half: TrialDirectory, tmp_path: Path
 ) -> None:
@@ -101,7 +126,7 @@ def test_a_trial_fails_after_one_retry_and_says_what_was_tried(spec: Spec, tmp_p
     result = trial_run.run(directory, report=go_on, interrupted=never)
     assert result.state is State.FAILED
     assert result.reason is not None
-    assert result.reason.startswith("out of memory while training with batches of 16: tried to ")
+    assert result.reason.startswith("out of memory while training with batches of 8: tried to ")
     assert result.reason.endswith("This was the second try, with micro_batch_size: 8.")
     assert result.provenance["micro_batch_size"].startswith("8,")
 

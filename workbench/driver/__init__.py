@@ -6,6 +6,7 @@ this process, local processes or those of a Ray cluster.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ from workbench.record import (
     directory_of,
 )
 from workbench.record.files import DiskError
+
+_LOGGER = logging.getLogger(__name__)
 
 SAME_FAILURES = 3
 _SHOWN_SECONDS = 0.25
@@ -232,6 +235,8 @@ class Driver:
         spec = replace(spec, failures=spec.failures + 1)
         directory.write_spec(spec)
         if spec.failures < MAX_FAILURES:
+            again = "the trial is tried again from its last checkpoint"
+            _LOGGER.warning("%s: %s; %s.", spec.name, reason, again)
             del self._specs[directory]
             self._again.append(replace(spec, attempt=spec.attempt + 1))
             return

@@ -169,7 +169,8 @@ class Engine:
             report = self._report + 1
             epoch, part = self._report // each + 1, self._report % each
             self._settle(epoch)
-            doing = f"training with batches of {self._plan.batch_size}"
+            size = self._plan.micro_batch_size or self._plan.batch_size
+            doing = f"training with batches of {size}"
             needs = partial(self._needs, passes=True)
             with memory.explain_errors(doing, device=self.device, needs=needs, passes=True):
                 metrics = self._run(epoch, part)

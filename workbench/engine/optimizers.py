@@ -259,10 +259,10 @@ def set_learning_rates(
         steps_per_epoch: Of the optimizer.
     """
     steps = phase.epochs * steps_per_epoch
-    by = factor(phase.schedule, step=step, steps=steps, steps_per_epoch=steps_per_epoch)
+    scale = factor(phase.schedule, step=step, steps=steps, steps_per_epoch=steps_per_epoch)
     for group in optimizer.param_groups:
-        group["lr"] = group["rate"] * by
-    rates = {"learning_rate": phase.learning_rate * by}
+        group["lr"] = group["rate"] * scale
+    rates = {"learning_rate": phase.learning_rate * scale}
     if phase.head_learning_rate not in (None, phase.learning_rate):
-        rates["learning_rate/head"] = phase.head_learning_rate * by
+        rates["learning_rate/head"] = phase.head_learning_rate * scale
     return rates

@@ -36,8 +36,10 @@ def write(
     if state is None:
         return
     kept = None if chosen is None else vars(chosen)
-    if kept is not None and kept["epoch"] == state["epoch"]:
-        kept = {**kept, "weights": None}  # They follow from the state.
+    # They follow from the state, unless memory ran out after the best epoch, and the state is that
+    # of the same epoch with half the micro-batch.
+    if kept is not None and kept["epoch"] == state["epoch"] and micro_batch_size is None:
+        kept = {**kept, "weights": None}
     content = {"engine": state, "chosen": kept, "micro_batch_size": micro_batch_size}
     # The history first: after a power cut no checkpoint may be ahead of it.
     directory.sync_history()

@@ -247,8 +247,9 @@ class _Attempt:
             half = self._half_micro_batch()
             if half is None:
                 raise
-            _LOGGER.warning("%s: %s Now micro-batches of %d.", self.spec.name, str(failure), half)
-        # Here, because the error refers to the tensors of its pass, and the engine to itself.
+            again = "trained once more, with micro-batches of"
+            _LOGGER.warning("%s: %s %d: %s", self.spec.name, again, half, str(failure))
+        # After the block, whose error holds tensors; and the engine is part of a reference cycle.
         self.trainer, self.micro_batch_size = None, half
         gc.collect()
         return self._train()
