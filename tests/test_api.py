@@ -80,6 +80,15 @@ def test_a_study_as_a_dictionary_has_the_checks_of_a_file(here: Path) -> None:
     assert repr(study) == "tiny: not run yet"
 
 
+def test_a_number_that_pyyaml_reads_as_a_text_is_a_number_and_a_name_stays_a_text(
+    here: Path,
+) -> None:
+    content = yaml.safe_load(TINY.replace("name: tiny", "name: '1e3'"))
+    assert content["tune"]["learning_rate"]["low"] == "1e-4"
+    assert wb.Study(content).name == "1e3"
+    assert yaml.safe_load((here / "1e3.yaml").read_text())["tune"]["learning_rate"]["low"] == 1e-4
+
+
 def test_a_file_that_was_written_from_other_settings_is_replaced_only_if_asked(here: Path) -> None:
     wb.Study(SETTINGS)
     wb.Study({**SETTINGS, "search": dict(SETTINGS["search"])})

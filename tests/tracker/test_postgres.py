@@ -91,7 +91,10 @@ def test_a_database_that_refuses_is_an_error_at_once_and_before_any_trial(
     for address, said in (
         (database.of("me", f"{SECRET}!"), 'failed for user "me".*PGPASSWORD'),
         (database.of("nobody", SECRET), 'failed for user "nobody".*PGPASSWORD'),
-        (database.of("me", SECRET, "other"), 'database "other" does not exist.*PGPASSWORD'),
+        (
+            database.of("me", SECRET, "other"),
+            'database "other" does not exist. Create the database first',
+        ),
         (database.of("guest", SECRET, "empty"), r"permission denied for schema public\.$"),
     ):
         monkeypatch.setenv(location.VARIABLE, address)

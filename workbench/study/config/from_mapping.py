@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from workbench.study.config import BLOCKS, document, load_all
 from workbench.study.config.document import StudyFileError
 
 _WRITTEN = "# Written by workbench.Study."
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE]-?\d+")
 
 
 def write(
@@ -49,7 +51,7 @@ def write(
         )
     path = Path(f"{name}.yaml").absolute()
     heading = "".join(f"# {line}\n" for line in question.splitlines())
-    text = f"{heading}{document.dump(_without_numpy(content))}{_WRITTEN}\n"
+    text = f"{heading}{document.dump({**_with_numbers(content), 'name': name})}{_WRITTEN}\n"
     before = path.read_text(encoding="utf-8") if path.exists() else text
     if not before.rstrip().endswith(_WRITTEN):
         raise FileExistsError(
@@ -85,10 +87,15 @@ def _differences(before: str, text: str) -> str:
     return f"was written from other settings: {listed(keys or ['question or comments'])}"
 
 
-def _without_numpy(value: Any) -> Any:
-    """The same with Python's numbers and truth values for NumPy's, which YAML does not know."""
+def _with_numbers(value: Any) -> Any:
+    """The same with Python's numbers for NumPy's, which YAML does not know, and for ``1e-4``.
+
+    PyYAML's own loader reads that as a text, and dictionaries often come from it.
+    """
     if isinstance(value, Mapping):
-        return {_without_numpy(key): _without_numpy(item) for key, item in value.items()}
+        return {_with_numbers(key): _with_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_numpy(item) for item in value]
+        return [_with_numbers(item) for item in value]
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
     return value.item() if isinstance(value, np.generic) else value

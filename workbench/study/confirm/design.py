@@ -6,7 +6,6 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
 from workbench.verdict import corrected, level
-from workbench.verdict.statistics import planning
 
 Bounds = tuple[float | None, float | None]
 
@@ -61,11 +60,16 @@ def alpha(config: StudyConfig) -> float:
 
 def floor(config: StudyConfig, tests: int) -> int:
     """The smallest number of seeds with which there can be a winner."""
+    # Here, because a search reads protocols too, and needs no SciPy.
+    from workbench.verdict.statistics import planning
+
     return planning.seeds_floor(tests, alpha=alpha(config))
 
 
 def usual_seeds(config: StudyConfig, tests: int) -> int:
     """Number of seeds where the study file gives none."""
+    from workbench.verdict.statistics import planning
+
     return planning.seeds_default(tests, alpha=alpha(config))
 
 
@@ -76,6 +80,8 @@ def seeds(config: StudyConfig, tests: int) -> int:
 
 def detectable(config: StudyConfig, seeds: int, tests: int) -> float:
     """Difference found with 80 % power, in SDs of the paired differences; inf below the floor."""
+    from workbench.verdict.statistics import planning
+
     return planning.detectable_effect(seeds, pairs=tests, alpha=alpha(config))
 
 
