@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -288,6 +291,40 @@ def test_a_driver_outside_the_cluster_uses_its_client_port(cluster: Any, home: P
 def test_what_is_no_address_of_ray_is_refused(address: str) -> None:
     with pytest.raises(ClusterError, match=r"ray://HOST:PORT"), connected(address):
         pass
+
+
+@pytest.mark.parametrize("source", ["RAY_ADDRESS", "last started", "ray://"])
+def test_a_cluster_that_has_ended_is_named_and_not_waited_for(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        monkeypatch.setenv("RAY_ADDRESS", address if source == "RAY_ADDRESS" else "")
+        monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+        if source == "last started":
+            (tmp_path / "ray").mkdir()
+            (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+        on = f"ray://{address}" if source == "ray://" else "ray"
+        begun = time.monotonic()
+        said = pytest.raises(ClusterError, match=rf"{address} does not answer.*unset RAY_ADDRESS")
+        with said, connected(on):
+            pass
+    assert time.monotonic() - begun < 15
+
+
+def test_a_driver_without_the_token_of_the_cluster_is_told_where_it_is_looked_for(
+    cluster: Any, home: Path, write_study: Callable[..., Path]
+) -> None:
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "HOME": str(home)}
+    words = ["run", str(write_study()), "--home", str(home), "--on", "ray"]
+    command = [sys.executable, "-m", "workbench", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    said = " ".join(ended.stderr.split())
+    assert ended.returncode == 4, said
+    assert "Traceback" not in said
+    for name in (cluster.address, "RAY_AUTH_MODE=token", "~/.ray/auth_token", "RAY_AUTH_TOKEN"):
+        assert name in said
 
 
 def test_a_stopped_study_parks_its_trials_on_the_nodes(

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 
@@ -34,6 +36,11 @@ _LOGGER = logging.getLogger(__name__)
 # Where data and weights are kept: nodes that share the home share these folders too.
 _FOLDERS = ("WORKBENCH_DATA", "TORCH_HOME", "HF_HOME")
 _PATIENCE_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
+_TOKEN = (
+    " If the cluster has a token, set RAY_AUTH_MODE=token here, and copy ~/.ray/auth_token of "
+    "its head (or set RAY_AUTH_TOKEN)."
+)
 
 
 @contextmanager
@@ -48,26 +55,58 @@ def connected(cluster: str) -> Iterator[str]:
         The cluster in words.
 
     Raises:
-        ClusterError: There is no cluster at the address.
+        ClusterError: There is no cluster at the address, or it has another token.
     """
     if cluster != "ray" and not cluster.startswith("ray://"):
         raise ClusterError(f"--on {cluster}: it must be ray, or ray://HOST:PORT.")
     address = None if cluster == "ray" else cluster
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _connect(address)
     try:
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        noun = "node" if len(nodes) == 1 else "nodes"
+        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} {noun}"
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    known = address or os.environ.get("RAY_ADDRESS") or _last_started()
+    name = f"The Ray cluster at {known}" if known else "A Ray cluster of this machine"
+    try:
+        _require_answer(known, name)
         # Ray's warnings, such as that of a port without an answer, only repeat the error.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"The Ray cluster {address or ''} cannot be used: {first_line(error)}."
-        ) from error
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.AuthenticationError) as error:
+        reason = first_line(error).split(". ")[0]
+        # With a wrong token Ray says only that there is no connection.
+        hint = "" if isinstance(error, (RuntimeError, ValueError)) else _TOKEN
+        raise ClusterError(f"{name} cannot be used: {reason}.{hint}") from error
+
+
+def _last_started() -> str:
+    """The address that ``ray start`` left on this machine; empty if there is none."""
+    folder = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
     try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} node(s)"
-    finally:
-        ray.shutdown()
+        return (Path(folder) / "ray" / "ray_current_cluster").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _require_answer(address: str, name: str) -> None:
+    """Refuse an address without an answer, for which Ray itself would wait for minutes."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if not (place.hostname and place.port):
+        return
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=_ANSWER_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"{name} does not answer ({error.strerror or error}). Start it (ray start --head), or "
+            "change the address or unset RAY_ADDRESS; `ray stop` forgets a cluster that has ended."
+        ) from error
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
