@@ -17,7 +17,8 @@ from tests.support.trials import EPOCHS, directory_for, numbers, planned, spec_f
 from workbench.driver.process import Process, WorkerEnded
 from workbench.driver.resources import Resources
 from workbench.driver.workers import InlineWorkers, LocalWorkers
-from workbench.record import Decision, EpochResult, State, TrialDirectory
+from workbench.record import Decision, EpochResult, State, TrialDirectory, result_from_json
+from workbench.record.files import lock
 from workbench.trial import run as trial_run
 
 pytestmark = pytest.mark.slow
@@ -168,6 +169,29 @@ def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, words: str) -> N
 
 
 @pytest.mark.timeout(240)
+def test_a_worker_that_gets_no_answer_gives_up_a_trial_whose_next_attempt_has_begun(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(spec := spec_for(tiny, home), tmp_path / "t")
+    worker = Process(tmp_path, {})
+    try:
+        worker.send({"run": str(directory.path)})
+        assert "epoch" in worker.receive()
+        directory.write_spec(replace(spec, attempt=2))
+        assert worker.receive() == {"fenced": True}
+        with lock(directory.lock_path, note="attempt 2", wait_seconds=0.0):
+            pass
+        # An answer that comes too late is none to the next trial.
+        worker.send({"decision": Decision.PRUNE})
+        other = directory_for(spec, tmp_path / "other")
+        worker.send({"run": str(other.path)})
+        while "epoch" in (message := worker.receive()):
+            worker.send({"decision": Decision.CONTINUE})
+        assert result_from_json(message["result"]).state is State.COMPLETE
+    finally:
+        worker.kill()
+
+
 def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_epoch(
     tiny: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypedDict
@@ -25,6 +27,9 @@ from typing import TypedDict
 from workbench import record
 from workbench.record import Decision, EpochResult, TrialDirectory
 from workbench.record.files import DiskError
+
+# How long a report may wait for its answer before the worker asks whether it was cut off.
+_UNANSWERED_SECONDS = 2.0
 
 
 class Message(TypedDict, total=False):
@@ -87,6 +92,8 @@ def _work(connection: Connection) -> None:
                 os._exit(1)  # The driver is gone; the main thread may be deep in native code.
             if "run" in message:
                 interrupt.clear()
+                while not answers.empty():
+                    answers.get()  # to a report of the trial before, which was given up
                 orders.put(message["run"])
             elif "interrupt" in message:
                 interrupt.set()
@@ -99,13 +106,22 @@ def _work(connection: Connection) -> None:
     def send(message: Message) -> None:
         connection.send_bytes(json.dumps(message).encode())
 
-    def report(result: EpochResult) -> Decision:
+    def report(directory: TrialDirectory, attempt: int, result: EpochResult) -> Decision:
         send({"epoch": record.to_json(result)})
-        return answers.get()
+        while True:
+            with suppress(queue.Empty):
+                return answers.get(timeout=_UNANSWERED_SECONDS)
+            # Where this worker was cut off, no answer comes, and a later attempt needs its lock.
+            current = directory.stored_spec()
+            if current is not None and current.attempt > attempt:
+                return Decision.FENCED
 
     _load_libraries()
     while True:
-        send(run_trial(TrialDirectory(Path(orders.get())), report, interrupt.is_set))
+        directory = TrialDirectory(Path(orders.get()))
+        spec = directory.stored_spec()
+        asked = partial(report, directory, 1 if spec is None else spec.attempt)
+        send(run_trial(directory, asked, interrupt.is_set))
 
 
 def _load_libraries() -> None:
