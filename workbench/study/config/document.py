@@ -17,6 +17,7 @@ from workbench.messages import nearest
 from workbench.record.strategy import Knobs, Scalar
 from workbench.study.config.knobs import label
 from workbench.study.config.problems import Flaw
+from workbench.study.config.yaml_schema import Dumper, Loader
 
 Location = tuple[str | int, ...]
 # Characters, and keys and items: a study file with more is a slip or a trap, and takes minutes.
@@ -112,7 +113,7 @@ def dump(content: Mapping[str, Any], *, width: float = 100, flow: bool = False) 
     layout: dict[str, Any] = {"width": width, "default_flow_style": flow}
     try:
         return str(
-            yaml.dump(dict(content), None, _Dumper, sort_keys=False, allow_unicode=True, **layout)
+            yaml.dump(dict(content), None, Dumper, sort_keys=False, allow_unicode=True, **layout)
         )
     except yaml.representer.RepresenterError as error:
         value = error.args[-1]
@@ -303,9 +304,6 @@ def _override_location(content: Knobs, words: list[str]) -> Location:
     return tuple(location)
 
 
-# -- YAML 1.2's core schema: what PyYAML reads as text, booleans or octals by YAML 1.1 never is ----
-
-
 # Reasons of PyYAML that say little to its reader, by a part of each.
 _MEANT = {
     r"'\t'": "tabs are not allowed for indentation; use spaces",
@@ -313,36 +311,6 @@ _MEANT = {
     "<block end>": "the indentation differs from that of the lines above",
     "mapping values are not allowed": "a second colon in this line, or none in the line above",
 }
-
-
-class _Loader(yaml.SafeLoader):
-    pass
-
-
-# A dictionary of its own: the inherited one belongs to all loaders of PyYAML.
-_Loader.yaml_implicit_resolvers = {}
-
-for _tag, _pattern, _first in (
-    ("null", r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
-    ("bool", r"(?:true|True|TRUE|false|False|FALSE)", list("tTfF")),
-    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)", list("-+0123456789")),
-    (
-        "float",
-        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
-        r"|\.(?:nan|NaN|NAN))",
-        list("-+.0123456789"),
-    ),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes texts that either version of YAML would read as something else."""
-
-
-for _first, _patterns in _Loader.yaml_implicit_resolvers.items():
-    for _tag, _pattern in _patterns:
-        _Dumper.add_implicit_resolver(_tag, _pattern, [_first])
 
 
 class _Tree:
@@ -356,7 +324,7 @@ class _Tree:
     def read(self, text: str) -> Any:
         """The data of a text; raises ``yaml.YAMLError`` for broken YAML, and for too much of it."""
         try:
-            node = yaml.compose(text, Loader=_Loader)
+            node = yaml.compose(text, Loader=Loader)
             return None if node is None else self.build(node, ())
         except RecursionError:
             # An alias of what it stands in is the deepest nesting of all.
