@@ -76,9 +76,12 @@ def stored(made: Any, home: Path) -> None:
         searched = run.role == Role.SEARCH
         item = replace(run, seed=run.seed or "0", protocol=run.protocol and digest)
         directory = record_of(home, item, made.scores.get(run.run_id))
-        tracker.mirror(directory, search if searched else confirmation)
+        seeds = 0 if searched else len(made.trials)
+        tracker.mirror(directory, search if searched else confirmation, seeds_shown=seeds)
     path = record.protocol_path(record.study_directory(home, made.study.name))
     path.write_text(protocol, encoding="utf-8")
+    selection = json.dumps(made.study.selection)
+    path.with_name("selection.json").write_text(selection, encoding="utf-8")
 
 
 def command(home: Path, venue: str) -> tuple[float, float]:

@@ -20,7 +20,6 @@ from workbench.tracker.entry import (
     PROTOCOL,
     DatasetUse,
     Point,
-    identity_of,
 )
 from workbench.tracker.params import param_text, tag_text, valid_name
 from workbench.tracker.stored_study import StoredStudy
@@ -75,7 +74,7 @@ class Tracker(TrialWriter):
         Where the store has none, that of the store which the runs were in before.
         """
         with self._locked_runs(study) as runs:
-            parents = [run for (key, _), run in runs.items() if key == f"{study}/{role}"]
+            parents = runs.of_key(f"{study}/{role}")
         if not any(tag in run.tags for run in parents):
             parents = self._parents_before(study, role)
         return next((run.tags[tag] for run in reversed(parents) if tag in run.tags), None)
@@ -83,7 +82,7 @@ class Tracker(TrialWriter):
     def is_finished(self, study: str, role: str, *, files: Mapping[str, str]) -> bool:
         """Whether a study's parent run is FINISHED and holds these texts below ``study/``."""
         with self._locked_runs(study) as runs:
-            run = runs.get(identity_of(self._parent_tags(runs, study, role)))
+            run = runs.get(self._parent_tags(runs, study, role))
             if run is None or run.deleted or run.status != "FINISHED":
                 return False
             wanted = {f"study/{n}": text.encode("utf-8", "replace") for n, text in files.items()}

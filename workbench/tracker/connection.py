@@ -22,7 +22,7 @@ from workbench.record import STUDY_NAME, experiment_of, study_directory
 from workbench.tracker import location, store
 from workbench.tracker.artifacts import Artifacts, LocalArtifacts, SharedArtifacts
 from workbench.tracker.client import RunClient
-from workbench.tracker.entry import KEY, PARENT, RECORD, identity_of
+from workbench.tracker.entry import KEY, PARENT, RECORD
 from workbench.tracker.models import ModelClient
 from workbench.tracker.shared_store import (
     SharedStore,
@@ -31,12 +31,9 @@ from workbench.tracker.shared_store import (
     reason,
     redacted,
 )
-from workbench.tracker.stored_run import Run
+from workbench.tracker.stored_run import Run, Runs
 
 _LOGGER = logging.getLogger(__name__)
-
-# Of a study, by identity; see ``entry.identity_of``.
-Runs = dict[tuple[str, str], Run]
 
 
 class Connection:
@@ -157,7 +154,7 @@ class Connection:
 
     @contextmanager
     def _locked_runs(self, study: str) -> Iterator[Runs]:
-        """A study's runs by identity, read once and kept; forgotten when anything goes wrong."""
+        """A study's runs, read once and kept; forgotten when anything goes wrong."""
         if self.read_only:
             raise store.StoreError(f"{self._store.home} cannot be written to.")
         with self._lock, self._store_errors():
@@ -176,12 +173,12 @@ class Connection:
     def _locked_run(self, run_id: str) -> Iterator[Run]:
         """One run by its id."""
         with self._lock:
-            known = (run for runs in self._runs.values() for run in runs.values())
+            known = (run for runs in self._runs.values() for run in runs)
             run = next((run for run in known if run.run_id == run_id), None)
             with self._store_errors():
                 study = (run or self._client.get(run_id)).tags.get("workbench.study", "")
             with self._locked_runs(study) as runs:
-                run = next((run for run in runs.values() if run.run_id == run_id), None)
+                run = next((run for run in runs if run.run_id == run_id), None)
                 if run is None:
                     raise store.StoreError(
                         f"The run {run_id} in {self.uri} does not belong to a study."
@@ -245,18 +242,18 @@ class Connection:
         Raises:
             StoreError: A shared store has a study of the same name, or keeps its files elsewhere.
         """
-        run = runs.get(identity_of(tags))
-        for other in list(runs.values()):
-            parents = PARENT not in tags and PARENT not in other.tags
-            earlier = other.tags.get(RECORD) != tags.get(RECORD)
-            if earlier and (parents or other.tags[KEY] == tags[KEY]):
-                if isinstance(self._store, SharedStore) and parents:
-                    # Also below a parent that was deleted by itself.
-                    if _family(runs, other):
-                        raise self._store.name_conflict(study, other)
-                    continue
-                self._discard(runs, study, other)
-        if PARENT not in tags and isinstance(self._store, SharedStore):
+        run, parent = runs.get(tags), PARENT not in tags
+        others = (o for o in runs if PARENT not in o.tags) if parent else runs.of_key(tags[KEY])
+        for other in others:
+            if other.tags.get(RECORD) == tags.get(RECORD):
+                continue
+            if isinstance(self._store, SharedStore) and parent:
+                # Also below a parent that was deleted by itself.
+                if _family(runs, other):
+                    raise self._store.name_conflict(study, other)
+                continue
+            self._discard(runs, study, other)
+        if parent and isinstance(self._store, SharedStore):
             experiment = self._mlflow_client.get_experiment(self._experiments[study])
             name = experiment_of(study)
             self._store.refuse_another_home(name, experiment.artifact_location)
@@ -273,7 +270,7 @@ class Connection:
                 raise store.Unreachable(
                     f"MLflow at {self.uri} took {seconds:.0f} s to answer a request"
                 )
-            runs[identity_of(tags)] = run
+            runs.add(run)
         self._client.restore(run)
         return run
 
@@ -286,7 +283,8 @@ class Connection:
 
 def _family(runs: Runs, run: Run) -> list[Run]:
     """Those of a run and the runs below it that are not in MLflow's bin."""
-    below = (each for each in runs.values() if each.tags.get(PARENT) == run.run_id)
+    trial = PARENT in run.tags
+    below = () if trial else (each for each in runs if each.tags.get(PARENT) == run.run_id)
     return [each for each in (run, *below) if not each.deleted]
 
 

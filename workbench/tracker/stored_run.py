@@ -1,8 +1,11 @@
-"""A run as MLflow stores it; read by ``client``, typed by ``trial_run``."""
+"""Runs as MLflow stores them; read by ``client``, typed by ``trial_run``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+from workbench.tracker.entry import identity_of
 
 
 @dataclass(kw_only=True)
@@ -34,3 +37,33 @@ class Run:
     def tested(self) -> bool:
         """Whether it shows test values."""
         return any(name.startswith("test/") for name in self.metrics)
+
+
+class Runs:
+    """A study's runs, one for each identity; see ``identity_of``."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        """Of several runs of an identity the last one counts."""
+        self._by_key: dict[str, dict[str, Run]] = {}
+        for run in runs:
+            self.add(run)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_key.values()))
+
+    def __iter__(self) -> Iterator[Run]:
+        return (run for runs in self._by_key.values() for run in runs.values())
+
+    def add(self, run: Run) -> None:
+        """Add a run, in place of that of its identity."""
+        key, record = identity_of(run.tags)
+        self._by_key.setdefault(key, {})[record] = run
+
+    def get(self, tags: Mapping[str, str]) -> Run | None:
+        """The run of the identity that the tags say."""
+        key, record = identity_of(tags)
+        return self._by_key.get(key, {}).get(record)
+
+    def of_key(self, key: str) -> list[Run]:
+        """The runs of a key, which are those of different records, in the order of adding."""
+        return list(self._by_key.get(key, {}).values())

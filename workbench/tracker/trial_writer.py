@@ -9,7 +9,7 @@ from workbench import record
 from workbench.record import Role, State, TrialDirectory
 from workbench.record.files import holder, is_temporary
 from workbench.tracker import entry, location, reader
-from workbench.tracker.connection import Connection, Runs
+from workbench.tracker.connection import Connection
 from workbench.tracker.entry import (
     BEST,
     FILES,
@@ -24,7 +24,7 @@ from workbench.tracker.entry import (
     Entry,
     identity_of,
 )
-from workbench.tracker.stored_run import Run
+from workbench.tracker.stored_run import Run, Runs
 
 # Files of a study's directory that are also artifacts of its parent, below ``study/``.
 _PARENT_FILES = ("study.json", "protocol.json", "selection.json", "protocol-2.json")
@@ -64,7 +64,7 @@ class TrialWriter(Connection):
         if result is not None and result.traceback is not None:
             files["traceback.txt"] = result.traceback
         with self._locked_runs(spec.study) as runs:
-            known = runs.get(identity_of(entry.record_tags(spec)))
+            known = runs.get(entry.record_tags(spec))
             lacked = known is None
             # What has been shown cannot be withheld.
             shows_test = spec.number < seeds_shown or (known is not None and known.tested)
@@ -116,7 +116,7 @@ class TrialWriter(Connection):
         with self._locked_runs(run.tags["workbench.study"]) as runs:
             lacked = self._send_model(run, directory)
             lacked |= self._client.write(run, tags={BEST: "true"})
-            for other in runs.values():
+            for other in runs:
                 if (
                     other is not run
                     and not other.deleted
@@ -200,7 +200,8 @@ class TrialWriter(Connection):
         gone = {entry.STATE: str(State.FAILED), "workbench.reason": reason}
         with self._locked_runs(study) as runs:
             # Last, when every record has its run: what is still running has no record.
-            for identity, run in runs.items():
+            for run in runs:
+                identity = identity_of(run.tags)
                 if run.status not in ("RUNNING", "SCHEDULED") or run.deleted or identity in seen:
                     continue
                 status = (parent_statuses or {}).get(run.tags.get("workbench.role", ""))
@@ -261,7 +262,8 @@ class TrialWriter(Connection):
         record_id = record.study_record_id(record.study_directory(self._store.home, study))
         if record_id is None:
             # Without it, as in studies of earlier versions, there is one run of a key.
-            record_id = next((known for name, known in reversed(runs) if name == key), "")
+            known = runs.of_key(key)
+            record_id = known[-1].tags.get(RECORD, "") if known else ""
         identity = {KEY: key, **({RECORD: record_id} if record_id else {})}
         return {**identity, "workbench.study": study, "workbench.role": str(role)}
 
