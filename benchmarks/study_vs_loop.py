@@ -1,15 +1,16 @@
 """How long a study takes against a hand-written Optuna loop: whole commands, both sides in turn.
 
-    python benchmarks/study_vs_loop.py [mixed|probe] [ROUNDS]
+    python benchmarks/study_vs_loop.py [mixed|probe|large] [ROUNDS]
 
-``mixed``: 12 trials of 2 epochs, ResNet-18 from scratch on 1,380 images of 32 x 32, two of each
-freeze depth. ``probe``: 64 linear probes of 5 epochs on the same images. The opponents train the
-same models with the same budget: Optuna's tutorial loop with a DataLoader, and the same loop on
-tensors in memory, each in one process with a thread for each core. Workbench starts without stored
-activations (``cold``) and, for ``probe``, once more with those of the run before (``warm``).
+``mixed``: 12 trials of 2 epochs, ResNet-18 from scratch on 1,000 images of 32 x 32, two of each
+freeze depth. ``probe``: 64 linear probes of 5 epochs on the same images. ``large``: the same probes
+on 20,000 images. Always 280 more to validate. The opponents train the same models with the same
+budget: Optuna's tutorial loop with a DataLoader, and the same loop on tensors in memory, each in
+one process with a thread for each core. Workbench starts without stored activations (``cold``) and,
+for probes, once more with those of the run before (``warm``).
 
-The loops of ``probe`` would take an hour. They run 4 of the 64 trials, and the time of these, which
-all take the same, counts 16 times.
+The loops of ``probe`` would take an hour, and those of ``large`` a day: they run 4 of the 64
+trials, and one epoch of one trial. All trials and epochs take the same; the time is multiplied.
 
 Prints seconds as minimum, median and maximum, and how often the median of Workbench's fits into
 each opponent's.
@@ -27,16 +28,17 @@ from pathlib import Path
 
 import numpy as np
 
-IMAGES, CLASSES, SIDE = 1_380, 10, 32
-TRAIN, VALIDATION = 1_000, 280
-MODES = {"mixed": (12, 2), "probe": (64, 5)}  # trials, epochs
-LOOP_TRIALS = {"mixed": 12, "probe": 4}
+CLASSES, SIDE = 10, 32
+VALIDATION, TEST = 280, 100
+# Trials, epochs, training images; and the trials and epochs that a loop runs of them.
+MODES = {"mixed": (12, 2, 1_000), "probe": (64, 5, 1_000), "large": (64, 5, 20_000)}
+LOOPS = {"mixed": (12, 2), "probe": (4, 5), "large": (1, 1)}
 
 STUDY = """\
 # Which depth?
 name: {mode}
 recipe:
-  dataset: {{name: arrays, path: data.npz, validation: {validation}, test: 100}}
+  dataset: {{name: arrays, path: data.npz, validation: {validation}, test: {test}}}
   backbone: {{name: resnet18}}
   epochs: {epochs}
   batch_size: 32
@@ -68,7 +70,7 @@ def batches(part, size, shuffle):
         yield part[0][chunk], part[1][chunk]
 
 def objective(trial):
-    depth = 5 if mode == "probe" else trial.number % 6
+    depth = trial.number % 6 if mode == "mixed" else 5
     rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
     model = torchvision.models.resnet18(num_classes={classes})
     frozen = [model.get_submodule(name) for stage in STAGES[:depth] for name in stage]
@@ -102,22 +104,20 @@ def main() -> None:
     """Run and print."""
     mode = sys.argv[1] if len(sys.argv) > 1 else "mixed"
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    trials, epochs = MODES[mode]
-    sides = ["workbench cold", *(["workbench warm"] if mode == "probe" else [])]
+    probe = mode != "mixed"
+    sides = ["workbench cold", *(["workbench warm"] if probe else [])]
     sides += ["loop on tensors", "tutorial loop"]
     seconds: dict[str, list[float]] = {side: [] for side in sides}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write(folder, mode, trials, epochs)
+        _write(folder, mode)
         for number in range(rounds):
             cache = folder / f"cache{number}"
             for side in sides:
                 took = _timed(folder, side, cache, f"home-{number}-{side[-4:]}", mode)
                 seconds[side].append(took)
                 print(f"round {number + 1}: {side} {took:.1f} s", flush=True)
-    print(
-        f"{'':18}{'min':>8}{'median':>8}{'max':>8}  against cold" + ("  warm" * (mode == "probe"))
-    )
+    print(f"{'':18}{'min':>8}{'median':>8}{'max':>8}  against cold" + "  warm" * probe)
     ours = [statistics.median(seconds[side]) for side in sides if side.startswith("workbench")]
     for side, took in seconds.items():
         middle = statistics.median(took)
@@ -125,16 +125,19 @@ def main() -> None:
         print(f"{side:18}{min(took):8.1f}{middle:8.1f}{max(took):8.1f}{ratios}")
 
 
-def _write(folder: Path, mode: str, trials: int, epochs: int) -> None:
+def _write(folder: Path, mode: str) -> None:
+    trials, epochs, train = MODES[mode]
+    count = train + VALIDATION + TEST
     draw = np.random.default_rng(0)
-    labels = draw.integers(0, CLASSES, IMAGES)
+    labels = draw.integers(0, CLASSES, count)
     shades = draw.integers(0, 128, (CLASSES, 3, SIDE, SIDE))
-    images = (shades[labels] + draw.integers(0, 128, (IMAGES, 3, SIDE, SIDE))).astype(np.uint8)
+    images = (shades[labels] + draw.integers(0, 128, (count, 3, SIDE, SIDE))).astype(np.uint8)
     np.savez(folder / "data.npz", x=images, y=labels)
-    probe = mode == "probe"
+    probe = mode != "mixed"
     text = STUDY.format(
         mode=mode,
         validation=VALIDATION,
+        test=TEST,
         epochs=epochs,
         trials=f"trials: {trials}" if probe else f"trials_per_strategy: {trials // 6}",
         fixed="freeze_depth: all"
@@ -142,7 +145,7 @@ def _write(folder: Path, mode: str, trials: int, epochs: int) -> None:
         else "optimizer: adamw\ncompare:\n  freeze_depth: [0, 1, 2, 3, 4, all]",
     )
     (folder / "study.yaml").write_text(text)
-    values = {"train": TRAIN, "validation": VALIDATION, "classes": CLASSES}
+    values = {"train": train, "validation": VALIDATION, "classes": CLASSES}
     loop = LOOP
     for key, value in values.items():
         loop = loop.replace(f"{{{key}}}", str(value))
@@ -151,15 +154,15 @@ def _write(folder: Path, mode: str, trials: int, epochs: int) -> None:
 
 def _timed(folder: Path, side: str, cache: Path, home: str, mode: str) -> float:
     """Seconds of a whole command, its start included."""
-    trials, epochs = MODES[mode]
-    of_loop = LOOP_TRIALS[mode]
+    trials, epochs, _ = MODES[mode]
+    some_trials, some_epochs = LOOPS[mode]
     if side.startswith("workbench"):
         (folder / home).mkdir()
         command = [sys.executable, "-m", "workbench", "run", "study.yaml", "--home", home]
     else:
         kind = "tensors" if side == "loop on tensors" else "loader"
         (folder / "loop.db").unlink(missing_ok=True)
-        command = [sys.executable, "loop.py", mode, kind, str(of_loop), str(epochs)]
+        command = [sys.executable, "loop.py", mode, kind, str(some_trials), str(some_epochs)]
     began = time.perf_counter()
     done = subprocess.run(
         command,
@@ -174,7 +177,7 @@ def _timed(folder: Path, side: str, cache: Path, home: str, mode: str) -> float:
     took = time.perf_counter() - began
     if side.startswith("workbench"):
         return took
-    return took + float(done.stdout) * (trials / of_loop - 1)
+    return took + float(done.stdout) * (trials * epochs / (some_trials * some_epochs) - 1)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def hold(
     *,
     weights: Weights | None = None,
     still: tuple[str, ...] = (),
+    device: str = "cpu",
 ) -> None:
     """Train, and hold a backbone to the contract.
 
@@ -121,6 +122,7 @@ def hold(
         weights: First weights of the body.
         still: Ends of the names of parameters that get no gradient from such samples although they
             are live, each for a reason that the test says.
+        device: Of the training.
     """
     torch.set_num_threads(1)
     staged = backbones.build(
@@ -139,7 +141,7 @@ def hold(
         task=Classification(classes=CLASSES, targets=data.train.targets),
         data=data,
         seed=3,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         interrupted=lambda: False,
     )
     names = {id(tensor): name for name, tensor in _tensors(staged.module)}

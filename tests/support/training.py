@@ -56,6 +56,7 @@ def make(
     dataset: dict[str, Any] = IMAGES,
     change: Callable[[Staged], Staged] = lambda staged: staged,
     activation_source: ActivationSource | None = None,
+    device: torch.device = CPU,
     **fields: Any,
 ) -> Engine:
     return parts(
@@ -66,6 +67,7 @@ def make(
         dataset=dataset,
         change=change,
         activation_source=activation_source,
+        device=device,
         **fields,
     )[0]
 
@@ -78,6 +80,7 @@ def parts(
     dataset: dict[str, Any] = IMAGES,
     change: Callable[[Staged], Staged] = lambda staged: staged,
     activation_source: ActivationSource | None = None,
+    device: torch.device = CPU,
     **fields: Any,
 ) -> tuple[Engine, Staged, Data]:
     """An engine with what it trains and what it sees; other fields are the plan's."""
@@ -104,7 +107,7 @@ def parts(
         task=task,
         data=data,
         seed=seed,
-        device=CPU,
+        device=device,
         interrupted=interrupted,
         activation_source=activation_source,
     )

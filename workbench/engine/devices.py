@@ -1,8 +1,9 @@
-"""The device of a plan; used by trials and by ``predict``."""
+"""The device of a plan and how it computes; used by trials and by ``predict``."""
 
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 
 def choose_device(name: str) -> torch.device:
@@ -26,3 +27,32 @@ def choose_device(name: str) -> torch.device:
             f"device is {name}, but torch finds only {names} on this machine; use {names} or auto."
         )
     return torch.device(name)
+
+
+def set_gpu_precision(precision: str) -> None:
+    """Set how CUDA devices compute in this process; no other device is affected.
+
+    cuDNN may otherwise choose another algorithm, with other bits, in each run. And torch itself
+    uses TF32 in convolutions, but not in matrix products (torch's "CUDA semantics" page).
+
+    Args:
+        precision: Of the plan; ``tf32`` uses TF32 in both, anything else in neither.
+    """
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+
+
+def move(module: nn.Module, device: torch.device, *, channels_last: bool) -> None:
+    """Move a module to a device, in place.
+
+    Args:
+        module: Its parameters stay the same objects.
+        device: Where it goes.
+        channels_last: Whether weights of two-dimensional convolutions get the memory format
+            ``channels_last``, which the outputs then have as well.
+    """
+    module.to(device)
+    if channels_last:
+        module.to(memory_format=torch.channels_last)

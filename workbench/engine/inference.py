@@ -39,7 +39,7 @@ def forward(module: nn.Module, inputs: Batch, *, device: torch.device, precision
         module: On the device.
         inputs: On the device.
         device: Of both.
-        precision: Of the plan: ``float32`` or ``bfloat16``.
+        precision: Of the plan: ``float32``, ``tf32`` or ``bfloat16``.
     """
     reduced = precision == "bfloat16"
     with torch.autocast(device.type, torch.bfloat16) if reduced else nullcontext():

@@ -24,6 +24,7 @@ from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.engine import (
     batches,
+    devices,
     ema,
     inference,
     lora,
@@ -101,10 +102,6 @@ class Engine:
             ValueError: A phase, a method or the augmentation cannot be built or does not fit.
             OutOfMemory: The model does not fit into the device's memory.
         """
-        if device.type == "cuda":
-            # cuDNN may otherwise choose another algorithm, with other bits, in each run.
-            torch.backends.cudnn.deterministic = True
-            torch.backends.cudnn.benchmark = False
         self.device = device
         self._plan, self._task, self._seed = plan, task, seed
         self._interrupted = interrupted
@@ -122,7 +119,7 @@ class Engine:
         parameter_groups.check(staged, plan)
         doing = "moving the model to its device"
         with memory.explain_errors(doing, device=device, needs=self._needs):
-            staged.module.to(device)
+            devices.move(staged.module, device, channels_last=plan.channels_last)
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
             cacheable = is_cacheable(plan, device, data.train, data.validation)

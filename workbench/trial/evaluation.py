@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench import backbones, datasets, record, tasks
 from workbench.datasets import Data, Part
-from workbench.engine import frozen_stages, inference, memory
+from workbench.engine import devices, frozen_stages, inference, memory
 from workbench.record import TrialDirectory, TrialSpec
 from workbench.tasks.task import Task
 from workbench.trial import artifacts, predictions
@@ -137,7 +137,7 @@ def measure(
         return every, part.targets.to(device)
 
     with memory.explain_errors("testing", device=device, passes=True):
-        staged.module.to(device)
+        devices.move(staged.module, device, channels_last=plan.channels_last)
         if plan.trial is not None:
             # Before the test split is opened: a refused run must not see it.
             again = inference.metrics_of(task, *outputs_of(data.validation))

@@ -24,7 +24,7 @@ from workbench.datasets import Data
 from workbench.datasets.preparation import Preparation, preparation_of
 from workbench.engine import memory
 from workbench.engine.batches import is_dead_loader
-from workbench.engine.devices import choose_device
+from workbench.engine.devices import choose_device, set_gpu_precision
 from workbench.engine.loop import Diverged, Interrupted
 from workbench.record import (
     Decision,
@@ -301,6 +301,7 @@ class _Attempt:
         # The number of threads changes the last bits of sums.
         torch.set_num_threads(plan.threads)
         device = self.device = choose_device(plan.device)
+        set_gpu_precision(plan.precision)
         # At the start, because the code may be edited while the trial runs.
         self.provenance = environment.provenance(str(device), plan.threads, self._commit())
         self.peak_is_known = memory.start_peak(device)

@@ -176,8 +176,13 @@ class Recipe(PhaseKnobs):
     micro_batch_size: int | None = knob(
         None, "Samples of one forward pass; by default `batch_size`.", ge=1
     )
-    precision: Literal["float32", "bfloat16"] = knob(
-        "float32", "`bfloat16` is automatic mixed precision."
+    precision: Literal["float32", "tf32", "bfloat16"] = knob(
+        "float32",
+        "`bfloat16` is automatic mixed precision; `tf32` rounds products of `float32` on NVIDIA "
+        "GPUs.",
+    )
+    channels_last: bool = knob(
+        False, "Memory format of convolutions; often faster with `bfloat16`, above all on GPUs."
     )
     clip_norm: float | None = knob(
         None, "Largest norm of a gradient; by default it is not clipped.", gt=0
