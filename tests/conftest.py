@@ -86,15 +86,15 @@ def stored(tmp_path: Path) -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests at night and on a GPU; begin with the modules that have many slow ones."""
+    """Leave out what cannot run here or now; begin with the modules that have many slow tests."""
     out = set() if os.environ.get("WORKBENCH_NIGHTLY") else {"nightly"}
     if any(item.get_closest_marker("gpu") for item in items):
         import torch
 
         out |= set() if torch.cuda.is_available() else {"gpu"}
-    left = [item for item in items if any(item.get_closest_marker(name) for name in out)]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in set(left)]
+    left = {item for item in items if any(item.get_closest_marker(name) for name in out)}
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 

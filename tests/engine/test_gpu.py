@@ -7,9 +7,11 @@ Left out where torch finds no GPU.
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from tests.support.trials import directory_for, go_on, never, planned, spec_for
 from workbench.datasets import augmentations
 from workbench.engine import memory
 from workbench.engine.devices import set_gpu_precision
-from workbench.record import State
+from workbench.record import Result, State
 from workbench.trial import run as trial_run
 
 pytestmark = pytest.mark.gpu
@@ -74,7 +76,7 @@ def test_a_trial_changes_what_is_live_and_not_one_bit_of_what_is_frozen(
         {},
         {"augmentation": AUGMENTATION, "mixup": 0.2, "ema": 0.9},
         {"precision": "tf32"},
-        {"precision": "bfloat16", "channels_last": True, "micro_batch_size": 4},
+        {"precision": "bfloat16", "micro_batch_size": 4},
         {"loader_workers": 1, "augmentation": AUGMENTATION},
     ],
     ids=["float32", "augmentation, mixup, EMA", "tf32", "bfloat16", "loader process"],
@@ -92,9 +94,33 @@ def test_float32_is_that_of_the_cpu_and_bfloat16_is_not() -> None:
 
     expected = losses()
     assert losses(device=GPU) == pytest.approx(expected, rel=1e-4)
-    reduced = losses(device=GPU, precision="bfloat16", channels_last=True)
+    reduced = losses(device=GPU, precision="bfloat16")
     assert reduced != pytest.approx(expected, rel=1e-5)
     assert reduced == pytest.approx(expected, rel=0.1)
+
+
+def test_tf32_rounds_in_products_and_convolutions_and_float32_does_not() -> None:
+    generator = torch.Generator().manual_seed(1)
+    matrix = torch.randn(512, 512, generator=generator, dtype=torch.float64)
+    images = torch.randn(8, 64, 32, 32, generator=generator, dtype=torch.float64)
+    kernels = torch.randn(64, 64, 3, 3, generator=generator, dtype=torch.float64)
+
+    def errors() -> list[float]:
+        pairs: list[tuple[Any, Tensor, Tensor]] = [
+            (torch.matmul, matrix, matrix),
+            (torch.conv2d, images, kernels),
+        ]
+        found = []
+        for compute, first, second in pairs:
+            exact = compute(first, second)
+            got = compute(first.float().to(GPU), second.float().to(GPU)).cpu().double()
+            found.append(float((got - exact).abs().max() / exact.abs().max()))
+        return found
+
+    set_gpu_precision("float32")
+    assert max(errors()) < 5e-5
+    set_gpu_precision("tf32")
+    assert min(errors()) > 5e-5
 
 
 def test_augmented_images_are_those_of_the_cpu() -> None:
@@ -115,10 +141,15 @@ def test_a_trial_without_memory_is_trained_with_half_the_micro_batch(
     (tmp_path / "wide.yaml").write_text(WIDE)
     spec = spec_for(tmp_path / "wide.yaml", home)
 
-    def peak(size: int) -> int:
-        directory = directory_for(planned(spec, micro_batch_size=size), tmp_path / str(size))
-        assert trial_run.run(directory, report=go_on, interrupted=never).state is State.COMPLETE
+    def trained(name: str, **changes: int) -> Result:
+        # Engines are parts of reference cycles.
+        gc.collect()
         torch.cuda.empty_cache()
+        directory = directory_for(planned(spec, **changes), tmp_path / name)
+        return trial_run.run(directory, report=go_on, interrupted=never)
+
+    def peak(size: int) -> int:
+        assert trained(str(size), micro_batch_size=size).state is State.COMPLETE
         found = memory.peak(GPU)
         assert found is not None
         return found
@@ -126,25 +157,23 @@ def test_a_trial_without_memory_is_trained_with_half_the_micro_batch(
     total = torch.cuda.mem_get_info()[1]
     torch.cuda.set_per_process_memory_fraction((peak(64) + peak(128)) / 2 / total)
     try:
-        result = trial_run.run(
-            directory_for(spec, tmp_path / "short"), report=go_on, interrupted=never
-        )
+        result = trained("short")
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert result.state is State.COMPLETE
     assert result.provenance["micro_batch_size"] == "64, halved after running out of memory"
 
 
-def test_two_workers_share_a_gpu(tmp_path: Path, home: Path) -> None:
+def test_two_trials_share_a_gpu(tmp_path: Path, home: Path) -> None:
     file = tmp_path / "shared.yaml"
     file.write_text(SHARED)
     command = [sys.executable, "-m", "workbench", "run", str(file), "--home", str(home)]
-    done = subprocess.run(
-        [*command, "--workers", "2", "--json"], capture_output=True, text=True, timeout=280
-    )
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     results = [json.loads(path.read_text()) for path in home.rglob("result.json")]
     assert len(results) == 6
     assert {result["state"] for result in results} == {"complete"}
+    times = sorted((result["started"], result["ended"]) for result in results)
+    assert any(second[0] < first[1] for first, second in pairwise(times)), "they overlap"
     device = torch.cuda.get_device_name(0)
     assert {result["provenance"]["hardware"] for result in results} == {device}

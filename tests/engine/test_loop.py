@@ -31,6 +31,7 @@ from workbench import backbones
 from workbench.backbones import stages
 from workbench.backbones.stages import Stage, Staged
 from workbench.datasets import Data
+from workbench.engine import devices
 from workbench.engine import inference as engine_outputs
 from workbench.engine.devices import choose_device, set_gpu_precision
 from workbench.engine.loop import Diverged, Interrupted
@@ -733,36 +734,33 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_weights_and_metrics_in_float32(
         assert got.metrics["train/loss"] == pytest.approx(expected.metrics["train/loss"], rel=0.1)
 
 
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_a_trial_in_bfloat16_resumes_to_the_last_bit(channels_last: bool) -> None:
-    must_resume(
-        lambda: make(
-            phase(depth=1),
-            precision="bfloat16",
-            ema=0.9,
-            clip_norm=1.0,
-            channels_last=channels_last,
-        )
-    )
+def test_a_trial_in_bfloat16_resumes_to_the_last_bit() -> None:
+    must_resume(lambda: make(phase(depth=1), precision="bfloat16", ema=0.9, clip_norm=1.0))
 
 
 def test_channels_last_changes_the_memory_format_and_hardly_a_number() -> None:
+    def change(staged: Staged) -> Staged:
+        devices.to_channels_last(staged.module)
+        return staged
+
     usual = list(make(phase()).epochs())
-    engine, staged, _ = parts(phase(), channels_last=True)
+    engine, staged, _ = parts(phase(), change=change)
     formats: set[bool] = set()
 
     def look(module: nn.Module, _: object, outputs: Tensor) -> None:
         formats.add(outputs.is_contiguous(memory_format=torch.channels_last))
 
-    convolution = next(m for m in staged.module.modules() if isinstance(m, nn.Conv2d))
+    # Not the first one: the memory of one channel has the same order in both formats.
+    convolution = [m for m in staged.module.modules() if isinstance(m, nn.Conv2d)][-1]
     convolution.register_forward_hook(look)
     results = list(engine.epochs())
     assert formats == {True}
-    assert not convolution.weight.is_contiguous() or convolution.weight.shape[1] == 1
+    assert not convolution.weight.is_contiguous()
     for got, expected in zip(results, usual, strict=True):
         assert got.metrics["train/loss"] == pytest.approx(expected.metrics["train/loss"], rel=1e-3)
     # What is stored has the usual format, which other programs read.
     assert all(weight.is_contiguous() for weight in engine.weights().values())
+    must_resume(lambda: make(phase(depth=1), ema=0.9, change=change))
 
 
 def test_a_gpu_uses_tf32_only_if_the_precision_says_so() -> None:

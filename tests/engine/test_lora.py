@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 from tests.support.training import every, make, must_resume, parts, phase, same
 from workbench.backbones import stages
 from workbench.backbones.stages import Stage, Staged
-from workbench.engine import lora
+from workbench.engine import devices, lora
 from workbench.record.strategy import Lora
 
 MLP = {"name": "mlp", "hidden": [16, 16, 16]}
@@ -78,6 +78,19 @@ def test_taking_the_weights_leaves_the_model_as_it_is() -> None:
 def test_a_trial_with_adapters_resumes_to_the_last_bit(fields: dict[str, Any]) -> None:
     main = phase(epochs=3, **fields)
     must_resume(lambda: make(main, backbone=MLP, lora=Lora(rank=2, dropout=0.3), ema=0.8))
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_weights_of_a_model_in_channels_last_can_be_stored(depth: int) -> None:
+    def change(staged: Staged) -> Staged:
+        devices.to_channels_last(staged.module)
+        return staged
+
+    adapters = Lora(rank=2, targets=("block2.0", "block3.0"))
+    engine = make(phase(depth=depth), lora=adapters, change=change)
+    list(engine.epochs())
+    # safetensors takes no other format.
+    assert all(weight.is_contiguous() for weight in engine.weights().values())
 
 
 def test_adapters_change_nothing_until_they_are_trained() -> None:

@@ -20,7 +20,7 @@ from workbench.datasets.preparation import Preparation
 from workbench.datasets.samples import Data, Part
 from workbench.datasets.unlabelled import New, labels_of, own_data, read_unlabelled
 from workbench.engine import batches, inference
-from workbench.engine.devices import choose_device, set_gpu_precision
+from workbench.engine.devices import choose_device
 from workbench.record import Role
 from workbench.record.strategy import Knobs
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
@@ -89,7 +89,6 @@ class SavedModel(nn.Module):
                 outputs=self.task.outputs,
             ).module
         self.device = choose_device(device)
-        set_gpu_precision(description.precision)
         self.to(self.device)
         self.eval()
 

@@ -57,10 +57,11 @@ def split(positions: Tensor, size: int) -> list[Tensor]:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """A batch on a device."""
+    """A batch on a device; for a pinned batch and a GPU this process does not wait."""
+    asynchronous = device.type == "cuda"
     if isinstance(batch, Tensor):
-        return batch.to(device)
-    return {name: column.to(device) for name, column in batch.items()}
+        return batch.to(device, non_blocking=asynchronous)
+    return {name: column.to(device, non_blocking=asynchronous) for name, column in batch.items()}
 
 
 def rows(batch: Batch, positions: slice) -> Batch:

@@ -1,9 +1,9 @@
-"""The device of a plan and how it computes; used by trials and by ``predict``."""
+"""The device of a plan, which ``predict`` uses too, and how trials compute on it."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def choose_device(name: str) -> torch.device:
@@ -30,7 +30,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def set_gpu_precision(precision: str) -> None:
-    """Set how CUDA devices compute in this process; no other device is affected.
+    """Set how CUDA devices compute in this process, which runs trials; affects no other device.
 
     cuDNN may otherwise choose another algorithm, with other bits, in each run. And torch itself
     uses TF32 in convolutions, but not in matrix products (torch's "CUDA semantics" page).
@@ -44,15 +44,24 @@ def set_gpu_precision(precision: str) -> None:
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
 
 
-def move(module: nn.Module, device: torch.device, *, channels_last: bool) -> None:
-    """Move a module to a device, in place.
+def move(module: nn.Module, device: torch.device, precision: str) -> None:
+    """Move a module to a device, in place: its parameters stay the same objects.
 
-    Args:
-        module: Its parameters stay the same objects.
-        device: Where it goes.
-        channels_last: Whether weights of two-dimensional convolutions get the memory format
-            ``channels_last``, which the outputs then have as well.
+    On a GPU with ``bfloat16``, images pass through convolutions in the memory format
+    ``channels_last``, as tensor cores take them.
     """
     module.to(device)
-    if channels_last:
-        module.to(memory_format=torch.channels_last)
+    if device.type == "cuda" and precision == "bfloat16":
+        to_channels_last(module)
+
+
+def to_channels_last(module: nn.Module) -> None:
+    """Give the weights of two-dimensional convolutions that format; their outputs follow."""
+    for each in module.modules():
+        if isinstance(each, nn.Conv2d | nn.ConvTranspose2d):
+            each.to(memory_format=torch.channels_last)
+
+
+def copied(tensor: Tensor) -> Tensor:
+    """A copy, contiguous and on the CPU."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -137,7 +137,5 @@ def is_cacheable(plan: Plan, device: torch.device, *parts: Part) -> bool:
         return False
     mixed = plan.mixup or plan.cutmix
     # An average of frozen weights may differ from them in the last bit; adapters change outputs.
-    # Stored outputs have the usual memory format.
-    other = mixed or plan.ema or plan.lora or plan.channels_last
-    same = not other and plan.precision in ("float32", "tf32")
+    same = not (mixed or plan.ema or plan.lora) and plan.precision in ("float32", "tf32")
     return same and device.type == "cpu"

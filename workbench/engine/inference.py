@@ -1,6 +1,6 @@
 """Outputs of a model for a whole part, and a model rebuilt from the weights of a trial.
 
-Validation, test and ``predict`` all use these functions, so that batches, precision and mode are
+Validation, test and ``predict`` all use these functions, so that batches, autocast and mode are
 the same.
 """
 

@@ -35,6 +35,7 @@ from workbench.engine import (
 )
 from workbench.engine.activations import ActivationSource
 from workbench.engine.batches import Batches
+from workbench.engine.devices import copied
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
 from workbench.engine.frozen_stages import FrozenStages, is_cacheable
@@ -119,7 +120,7 @@ class Engine:
         parameter_groups.check(staged, plan)
         doing = "moving the model to its device"
         with memory.explain_errors(doing, device=device, needs=self._needs):
-            devices.move(staged.module, device, channels_last=plan.channels_last)
+            devices.move(staged.module, device, plan.precision)
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
             cacheable = is_cacheable(plan, device, data.train, data.validation)
@@ -381,8 +382,3 @@ class Engine:
     def _stop_if_asked(self) -> None:
         if self._interrupted():
             raise Interrupted(f"asked to stop after report {self._report}")
-
-
-def copied(tensor: Tensor) -> Tensor:
-    """A copy, contiguous and on the CPU."""
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

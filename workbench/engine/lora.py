@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones.stages import Staged, memory_limit
+from workbench.engine.devices import copied
 from workbench.engine.ema import temporary_weights
 from workbench.messages import did_you_mean, listed
 from workbench.record.seeds import derive
@@ -101,7 +102,7 @@ def merged(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor
     if not any(_BASE in name for name in module.state_dict()):
         # A linear probe has no adapters, and must not need peft.
         state = {**module.state_dict(), **weights}
-        return {name: tensor.cpu().clone() for name, tensor in state.items()}
+        return {name: copied(tensor) for name, tensor in state.items()}
     from peft.tuners.lora import LoraLayer
 
     plain: dict[str, Tensor] = {}
@@ -115,12 +116,12 @@ def merged(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor
                 continue
             outer = owner.removesuffix(".base_layer")
             if outer == owner or outer not in layers:
-                plain[name] = tensor.cpu().clone()
+                plain[name] = copied(tensor)
                 continue
             delta = 0.0
             if leaf == "weight":
                 delta = layers[outer].get_delta_weight(_ADAPTER)  # type: ignore[attr-defined]
-            plain[f"{outer}.{leaf}"] = (tensor + delta).cpu()
+            plain[f"{outer}.{leaf}"] = copied(tensor + delta)
     return plain
 
 

@@ -151,7 +151,6 @@ class Plan:
         threads: Threads of one worker. Part of the plan, because it changes the last bits.
         phases: In the order of training; epochs are numbered through all phases.
         precision: ``float32``, ``tf32``, or ``bfloat16`` for automatic mixed precision.
-        channels_last: Whether weights of convolutions have torch's memory format of that name.
         clip_norm: Largest norm of a step's gradient; None does not clip.
         ema: Decay of the moving average of the weights, which is then validated and kept; None
             uses the weights themselves.
@@ -182,7 +181,6 @@ class Plan:
     phases: tuple[Phase, ...]
     micro_batch_size: int | None = None
     precision: str = "float32"
-    channels_last: bool = False
     clip_norm: float | None = None
     ema: float | None = None
     mixup: float = 0.0

@@ -100,7 +100,6 @@ METHODS = (
         "Micikevicius et al. 2018, arXiv:1710.03740",
         only="bfloat16",
     ),
-    Method("precision", "TF32 arithmetic on GPUs", only="tf32"),
     Method(
         "early_stopping.patience",
         "early stopping (after {} validations without improvement)",

@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ _PAGE = 1000
 _METRICS_A_BATCH = 800
 _LONGEST_DATASET, _LONGEST_DIGEST = 500, 36
 _ENDED = ("FINISHED", "FAILED", "KILLED")
+_COLLECTOR = threading.Lock()
 
 _TAGS = {
     # Without this tag the web interface asks for the kind of the experiment.
@@ -273,13 +275,15 @@ def _no_garbage_collection() -> Iterator[None]:
 
     Of 10,000 runs the collector would take three quarters of the reading time.
     """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+    # Else the second of two threads would take the collector for one that was off before.
+    with _COLLECTOR:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if enabled:
+                gc.enable()
 
 
 def run_of(run: Any) -> Run:

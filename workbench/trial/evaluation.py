@@ -137,7 +137,7 @@ def measure(
         return every, part.targets.to(device)
 
     with memory.explain_errors("testing", device=device, passes=True):
-        devices.move(staged.module, device, channels_last=plan.channels_last)
+        devices.move(staged.module, device, plan.precision)
         if plan.trial is not None:
             # Before the test split is opened: a refused run must not see it.
             again = inference.metrics_of(task, *outputs_of(data.validation))

@@ -23,8 +23,8 @@ from workbench import backbones, usercode
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets import Data
-from workbench.engine import inference
-from workbench.engine.loop import Diverged, Interrupted, copied
+from workbench.engine import devices, inference
+from workbench.engine.loop import Diverged, Interrupted
 from workbench.record import EpochResult, now
 from workbench.record.seeds import derive
 from workbench.record.strategy import Plan
@@ -68,7 +68,7 @@ class Trial:
             outputs=self.task.outputs,
             seed=self.seed,
         )
-        staged.module.to(self.device)
+        devices.move(staged.module, self.device, self.plan.precision)
         return staged
 
     def interrupted(self) -> bool:
@@ -188,7 +188,7 @@ class UserTrial:
             weights = self.trial.staged.module.state_dict()
         if weights is None:
             return None
-        return {name: copied(tensor) for name, tensor in weights.items()}
+        return {name: devices.copied(tensor) for name, tensor in weights.items()}
 
     def _result(self, yielded: object, number: int, seconds: float) -> EpochResult:
         plan = self.trial.plan

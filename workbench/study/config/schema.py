@@ -178,11 +178,8 @@ class Recipe(PhaseKnobs):
     )
     precision: Literal["float32", "tf32", "bfloat16"] = knob(
         "float32",
-        "`bfloat16` is automatic mixed precision; `tf32` rounds products of `float32` on NVIDIA "
+        "`bfloat16` is automatic mixed precision; `tf32` rounds the factors of products on NVIDIA "
         "GPUs.",
-    )
-    channels_last: bool = knob(
-        False, "Memory format of convolutions; often faster with `bfloat16`, above all on GPUs."
     )
     clip_norm: float | None = knob(
         None, "Largest norm of a gradient; by default it is not clipped.", gt=0
