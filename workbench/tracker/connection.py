@@ -297,8 +297,9 @@ def import_mlflow() -> Any:
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
         import mlflow
         import mlflow.store.tracking.sqlalchemy_store
-    # It logs every failed transaction with its traceback, and raises the same failure besides.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # They log every failed transaction with its traceback, and the failure is raised besides.
+    for name in ("mlflow.store.db.utils", "sqlalchemy.pool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return mlflow
 
 
