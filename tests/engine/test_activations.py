@@ -294,6 +294,60 @@ def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> No
             assert torch.equal(outputs, expected), name
 
 
+def test_a_linear_probe_runs_nothing_but_its_head() -> None:
+    staged = small_cnn()
+    data = data_of(Tensors(torch.randn(24, 3, 8, 8)), Tensors(torch.randn(8, 3, 8, 8)), (3, 8, 8))
+    depth = len(staged.stages)
+    engine = engine_of(data, InMemory(), staged, phases=phase(depth=depth, epochs=3))
+    epochs = engine.epochs()
+    next(epochs)
+    calls: list[nn.Module] = []
+    for module in (staged.module, staged.head):
+        module.register_forward_hook(lambda module, *_: calls.append(module))
+    assert len(list(epochs)) == 2
+    # Three batches and the validation, in each of two epochs.
+    assert calls == [staged.head] * 8
+
+
+class Twice(nn.Module):
+    """Its head is called twice, and is not given one tensor alone, if ``named``."""
+
+    def __init__(self, *, named: bool, training: bool = True) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.named, self.only_training = named, training
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        body = self.body(inputs)
+        outputs: Tensor = self.head(input=body) if self.named else self.head(body)
+        if self.named or (self.only_training and not self.training):
+            return outputs
+        other: Tensor = self.head(body.relu())
+        return other
+
+
+@pytest.mark.parametrize(
+    "module", [Twice(named=True), Twice(named=False), Twice(named=False, training=False)]
+)
+def test_a_head_that_is_not_all_that_is_left_of_a_model_does_not_run_alone(module: Twice) -> None:
+    inputs = torch.randn(8, 4)
+    staged = stages.discover(module, inputs[:4], head=module.head)
+    split = activations.split(request(staged, 1, inputs.__getitem__, 8, size=4))
+    assert split is None or not split.head_alone
+
+
+def test_the_look_for_a_split_leaves_a_head_with_batch_normalisation_as_it_was() -> None:
+    head = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
+    module, inputs = nn.Sequential(nn.Linear(4, 4), head), torch.randn(8, 4)
+    staged = stages.discover(module, inputs[:4], head=head)
+    staged.module.eval()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    split = activations.split(request(staged, 1, inputs.__getitem__, 8, size=4))
+    assert split is not None and split.head_alone
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert not any(each.training for each in module.modules())
+
+
 class Masked(nn.Module):
     """Its live part reads the inputs, which differ from what is expected in a late sample alone."""
 

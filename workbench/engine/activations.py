@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,7 @@ class Split:
             takes.
         blank: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
             reads the inputs too.
+        head_alone: Whether the rest of the model is one call of its head.
     """
 
     cut: Cut
@@ -56,6 +57,7 @@ class Split:
     seconds: float
     reading: float
     blank: Tensor | None = None
+    head_alone: bool = False
 
     @property
     def sample_bytes(self) -> int:
@@ -70,6 +72,10 @@ class Split:
             batch: Its inputs; may be None where ``blank`` is not None.
             kept: Of the batch.
         """
+        if self.head_alone:
+            # Copied, because the head may change its input in place.
+            outputs: Tensor = module.get_submodule(self.cut.path)(kept.values[0].clone())
+            return outputs
         if self.blank is not None:
             batch = self.blank.expand(len(kept.values[0]), *self.blank.shape[1:])
         assert batch is not None
@@ -220,24 +226,56 @@ def split(request: Request) -> Split | None:
         blank = torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:])
         without = replace(found, blank=blank)
         if _reads_no_inputs(request, without, batch):
-            return without
-    return found
+            found = without
+    return replace(found, head_alone=_is_head_alone(request, cut, batch))
 
 
 def _reads_no_inputs(request: Request, split: Split, batch: Tensor) -> bool:
-    """Whether outputs are the same without inputs, in training mode as well as in evaluation."""
+    """Whether outputs are the same without inputs."""
+
+    def same() -> bool:
+        pair = (split, replace(split, blank=None))
+        return torch.equal(*(s.replay(request.staged.module, batch, split.first) for s in pair))
+
+    return _holds_in_both_modes(request, same)
+
+
+def _is_head_alone(request: Request, cut: Cut, batch: Batch) -> bool:
+    """Whether the head is called once, with one tensor alone, and gives the model's outputs.
+
+    Then nothing else of the model needs to run: what is not frozen is in the head.
+    """
+    staged = request.staged
+    calls: list[tuple[int, dict[str, Any], object]] = []
+
+    def note(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
+        calls.append((len(args), named, output))
+
+    def once() -> bool:
+        calls.clear()
+        outputs = staged.module(batch)
+        return [(count, named, o is outputs) for count, named, o in calls] == [(1, {}, True)]
+
+    if staged.module.get_submodule(cut.path) is not staged.head:
+        return False
+    hook = staged.head.register_forward_hook(note, with_kwargs=True)
+    try:
+        return _holds_in_both_modes(request, once)
+    finally:
+        hook.remove()
+
+
+def _holds_in_both_modes(request: Request, check: Callable[[], bool]) -> bool:
+    """Whether a check holds in evaluation mode and in training; the model stays as it was."""
     staged = request.staged
     buffers = {name: buffer.clone() for name, buffer in staged.module.named_buffers()}
     try:
         for training in (False, True):
             if training:
                 stages.train_mode(staged, request.depth)
-            outputs = []
-            for inputs in (split, replace(split, blank=None)):
-                with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                    outputs.append(inputs.replay(staged.module, batch, split.first))
-            if not torch.equal(*outputs):
-                return False
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                if not check():
+                    return False
         return True
     # A model may fail in any way on NaN, or in training mode on these samples.
     except Exception:

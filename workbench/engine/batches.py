@@ -56,6 +56,13 @@ def split(positions: Tensor, size: int) -> list[Tensor]:
     return batches
 
 
+def parts(count: int, size: int | None) -> list[slice]:
+    """The samples of a batch's passes of at most ``size``; None takes all in one pass."""
+    if size is None or size >= count:
+        return [slice(0, count)]
+    return [slice(int(rows[0]), int(rows[-1]) + 1) for rows in split(torch.arange(count), size)]
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """A batch on a device; for a pinned batch and a GPU this process does not wait."""
     asynchronous = device.type == "cuda"
