@@ -36,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(activations, "_GAIN", 0.0)
     monkeypatch.setattr(activations, "_LEAST_SECONDS", -1.0)
+    monkeypatch.setattr(activations, "_splits", {})
     return tmp_path / "data" / "activations"
 
 
@@ -100,6 +101,26 @@ def test_the_next_trial_reads_what_the_first_has_computed(
     assert computed == [20]
     assert all(torch.equal(a, b) for a, b in zip(first.rows, again.rows, strict=True))
     assert len(entries(folder)) == 1
+
+
+def test_trials_of_a_process_that_begin_alike_look_for_a_split_once(
+    spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    split = engine.split
+
+    def look(request: Request) -> Split | None:
+        looks.append(request.depth)
+        return split(request)
+
+    monkeypatch.setattr(engine, "split", look)
+    others: list[dict[str, Any]] = [{"depth": 1}, {"seed": 4}, {"drawn": range(10)}]
+    for fields in ({}, {}, *others, {}):
+        assert asked(spec, **fields) is not None
+    assert looks == [2, 1, 2, 2]
+    own = planned(spec, code={"net.py": "1"})
+    assert asked(own) is not None and asked(own) is not None
+    assert looks[4:] == [2, 2]
 
 
 def test_whatever_changes_the_numbers_makes_another_entry(

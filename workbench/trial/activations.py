@@ -48,6 +48,9 @@ _GAIN, _LEAST_SECONDS = 1.5, 0.05
 _WAIT_SECONDS = 0.25  # between two looks at whether the trial was asked to stop
 _DAY_SECONDS = 86_400.0
 _OF_DISK = 0.5  # share of the free disk that an entry may take
+# Splits that this process has looked for. Each holds some samples, so large ones are not kept.
+_splits: dict[str, Split | None] = {}
+_SPLITS, _SMALL_BYTES = 16, 2**22
 
 
 class ActivationStore:
@@ -67,11 +70,17 @@ class ActivationStore:
         # of the confirmation has too few trials for it.
         if request.epoch is not None and self._spec.role is not Role.SEARCH:
             return None
-        count, split = len(request.index), activations.split(request)
+        content, count = self._content(request), len(request.index)
+        samples = _hash(request.index.numpy().tobytes())
+        if self._spec.plan.code:  # What a user's model does may depend on more than its content.
+            split = activations.split(request)
+        else:
+            split = _known_split(request, content, samples)
         if split is None or not _is_worth_storing(split, count):
             return None
-        alike = self._key(request, split)
-        folder = _folder() / f"{alike}-{_hash(request.index.numpy().tobytes())[:16]}"
+        cut = [split.cut.path, split.cut.kept, request.depth, split.blank is None]
+        alike = _key({**content, "cut": cut})[:32]
+        folder = _folder() / f"{alike}-{samples[:16]}"
         needed = count * split.sample_bytes
         try:
             entry = _read(folder, split.first.values)
@@ -102,13 +111,12 @@ class ActivationStore:
         with _locked(_folder() / "evict.lock", request.before):
             return _evict(self._limit - needed, unused)
 
-    def _key(self, request: Request, split: Split) -> str:
-        """Hash of all that the outputs for a sample depend on, but for the sample."""
+    def _content(self, request: Request) -> dict[str, object]:
+        """All that the outputs for a sample depend on, but for the sample."""
         spec, plan = self._spec, self._spec.plan
-        content = {
+        return {
             "schema": _SCHEMA,
             "weights": _digest(request.staged, request.depth),
-            "cut": [split.cut.path, split.cut.kept, request.depth, split.blank is None],
             "backbone": record.plain(plan.backbone),
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),
@@ -121,7 +129,6 @@ class ActivationStore:
             "batch": [request.size, request.pad_last],
             "device": environment.provenance(str(self._device), plan.threads),
         }
-        return _hash(json.dumps(content, sort_keys=True, default=str).encode())[:32]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +153,23 @@ def _shapes(batch: Batch) -> object:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _key(content: object) -> str:
+    return _hash(json.dumps(content, sort_keys=True, default=str).encode())
+
+
+def _known_split(request: Request, content: dict[str, object], samples: str) -> Split | None:
+    """The split for a request; trials of one process that begin alike look for it once."""
+    key = _key([content, request.depth, samples])
+    if key in _splits:
+        return _splits[key]
+    split = activations.split(request)
+    if split is None or split.sample_bytes * split.first.samples <= _SMALL_BYTES:
+        if len(_splits) >= _SPLITS:
+            _splits.clear()
+        _splits[key] = split
+    return split
 
 
 @contextmanager
