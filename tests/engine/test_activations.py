@@ -326,12 +326,71 @@ class Twice(nn.Module):
         return other
 
 
+class Changing(nn.Module):
+    """Changes the outputs of its head in place, in training alone if it is to."""
+
+    def __init__(self, *, training: bool) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.only_training = training
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.body(inputs))
+        return outputs.mul_(0.5) if self.training or not self.only_training else outputs
+
+
+class OfLists(nn.Module):
+    """Its head takes a list of tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), Sum()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.head([self.body(inputs), self.body(inputs)])
+        return outputs
+
+
+class Sum(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(4, 2)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:  # type: ignore[override]
+        return super().forward(inputs[0] + inputs[1])
+
+
+class Hooked(nn.Module):
+    """A hook changes what its head is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.head.register_forward_pre_hook(lambda _, args: (2 * args[0],))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.body(inputs))
+        return outputs
+
+
 @pytest.mark.parametrize(
-    "module", [Twice(named=True), Twice(named=False), Twice(named=False, training=False)]
+    "module",
+    [
+        Twice(named=True),
+        Twice(named=False),
+        Twice(named=False, training=False),
+        Changing(training=True),
+        Changing(training=False),
+        OfLists(),
+        Hooked(),
+    ],
 )
-def test_a_head_that_is_not_all_that_is_left_of_a_model_does_not_run_alone(module: Twice) -> None:
+def test_a_head_that_is_not_all_that_is_left_of_a_model_does_not_run_alone(
+    module: nn.Module,
+) -> None:
     inputs = torch.randn(8, 4)
-    staged = stages.discover(module, inputs[:4], head=module.head)
+    head = module.head
+    assert isinstance(head, nn.Module)
+    staged = stages.discover(module, inputs[:4], head=head)
     split = activations.split(request(staged, 1, inputs.__getitem__, 8, size=4))
     assert split is None or not split.head_alone
 

@@ -118,8 +118,10 @@ def test_trials_of_a_process_that_begin_alike_look_for_a_split_once(
     for fields in ({}, {}, *others, {}):
         assert asked(spec, **fields) is not None
     assert looks == [2, 1, 2, 2]
-    own = planned(spec, code={"net.py": "1"})
-    assert asked(own) is not None and asked(own) is not None
+    own = planned(spec, backbone={**spec.plan.backbone, "name": "net.py:Net"})
+    for _ in range(2):
+        stored = asked(own)
+        assert stored is not None and not stored.split.head_alone
     assert looks[4:] == [2, 2]
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
 # Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
-_TRIED = 32
+TRIED = 32
 # Every how many batches outputs are verified, which takes longer than computing them.
 VERIFIED = 16
 # Reads a batch of a part by the positions of its samples, as the model takes it.
@@ -69,7 +69,7 @@ class Split:
 
         Args:
             module: The model.
-            batch: Its inputs; may be None where ``blank`` is not None.
+            batch: Its inputs; may be None where ``blank`` is not None, or the head runs alone.
             kept: Of the batch.
         """
         if self.head_alone:
@@ -113,7 +113,8 @@ class StoredActivations:
         if len(positions) not in self.sizes:
             outputs: Tensor = module(read(positions))
             return outputs
-        batch = read(positions) if self.split.blank is None else None
+        needed = self.split.blank is None and not self.split.head_alone
+        batch = read(positions) if needed else None
         return self.split.replay(module, batch, self._at(positions))
 
     def with_sizes(
@@ -196,7 +197,7 @@ def split(request: Request) -> Split | None:
     stages may still use statistics of the batch.
     """
     staged, read = request.staged, request.read
-    size = min(len(request.index), _TRIED)
+    size = min(len(request.index), TRIED)
     if size < 2:
         return None
     batch = read(torch.arange(size))
@@ -220,7 +221,9 @@ def split(request: Request) -> Split | None:
         started = time.perf_counter()
         kept.part(torch.arange(size))
         reading = time.perf_counter() - started
-    found = Split(cut=cut, first=kept, seconds=passed / size, reading=reading / size)
+    # Cloned, or a view would hold all that it is a part of.
+    first = replace(kept, values=tuple(value.clone() for value in kept.values))
+    found = Split(cut=cut, first=first, seconds=passed / size, reading=reading / size)
     if isinstance(batch, Tensor):
         # Reading images may take longer than the rest of the model.
         blank = torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:])
@@ -246,23 +249,32 @@ def _is_head_alone(request: Request, cut: Cut, batch: Batch) -> bool:
     Then nothing else of the model needs to run: what is not frozen is in the head.
     """
     staged, few = request.staged, batches.rows(batch, slice(2))
-    calls: list[tuple[int, dict[str, Any], object]] = []
+    calls: list[tuple[tuple[Any, ...], dict[str, Any], Any, int]] = []
 
-    def note(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: object) -> None:
-        calls.append((len(args), named, output))
+    def note(_: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
+        calls.append((args, named, output, getattr(output, "_version", -1)))
 
     def once() -> bool:
         calls.clear()
         outputs = staged.module(few)
-        return [(count, named, o is outputs) for count, named, o in calls] == [(1, {}, True)]
+        if len(calls) != 1:
+            return False
+        args, named, output, version = calls[0]
+        given = len(args) == 1 and isinstance(args[0], Tensor) and not named
+        # The version counts changes in place.
+        return given and output is outputs and outputs._version == version
 
-    if staged.module.get_submodule(cut.path) is not staged.head:
+    if staged.module.get_submodule(cut.path) is not staged.head or cut.kept != (0,):
         return False
     hook = staged.head.register_forward_hook(note, with_kwargs=True)
     try:
-        return _holds_in_both_modes(request, once)
+        if not _holds_in_both_modes(request, once):
+            return False
     finally:
         hook.remove()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        kept = stages.prefix(staged.module, cut, few)
+        return torch.equal(staged.head(kept.values[0].clone()), staged.module(few))
 
 
 def _holds_in_both_modes(request: Request, check: Callable[[], bool]) -> bool:

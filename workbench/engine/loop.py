@@ -359,7 +359,8 @@ class Engine:
         if self._average is not None:
             self._average.update()
         if len(parts) == 1:
-            return losses[0], whole, outputs[0]
+            # Copied: it may be a part of a larger tensor.
+            return losses[0], whole, outputs[0].clone()
         return torch.stack(losses).sum(), whole, torch.cat(outputs)
 
     def _forward(self, epoch: int, positions: Tensor, inputs: Batch | None) -> Tensor:

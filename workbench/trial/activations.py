@@ -19,7 +19,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench import downloads, record
+from workbench import downloads, record, usercode
 from workbench.backbones.stages import Staged
 from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.engine import activations
@@ -49,7 +49,7 @@ _WAIT_SECONDS = 0.25  # between two looks at whether the trial was asked to stop
 _DAY_SECONDS = 86_400.0
 _OF_DISK = 0.5  # share of the free disk that an entry may take
 # Splits that this process has looked for. Each holds some samples, so large ones are not kept.
-_splits: dict[str, Split | None] = {}
+_splits: dict[str, Split] = {}
 _SPLITS, _SMALL_BYTES = 16, 2**22
 
 
@@ -72,10 +72,12 @@ class ActivationStore:
             return None
         content, count = self._content(request), len(request.index)
         samples = _hash(request.index.numpy().tobytes())
-        if self._spec.plan.code:  # What a user's model does may depend on more than its content.
-            split = activations.split(request)
+        if usercode.is_reference(self._spec.plan.backbone["name"]):
+            # A forward of a user's may do more than it shows for a few samples.
+            found = activations.split(request)
+            split = None if found is None else replace(found, head_alone=False)
         else:
-            split = _known_split(request, content, samples)
+            split = _known_split(request, [content, samples])
         if split is None or not _is_worth_storing(split, count):
             return None
         cut = [split.cut.path, split.cut.kept, request.depth, split.blank is None]
@@ -159,13 +161,24 @@ def _key(content: object) -> str:
     return _hash(json.dumps(content, sort_keys=True, default=str).encode())
 
 
-def _known_split(request: Request, content: dict[str, object], samples: str) -> Split | None:
-    """The split for a request; trials of one process that begin alike look for it once."""
-    key = _key([content, request.depth, samples])
+def _known_split(request: Request, content: object) -> Split | None:
+    """The split for a request; trials of one process that begin alike look for it once.
+
+    Args:
+        request: Of a trial.
+        content: What the split depends on beside the first samples and the depth.
+    """
+    first = request.read(torch.arange(min(len(request.index), activations.TRIED)))
+    columns = [first] if isinstance(first, Tensor) else first.values()
+    read = [_hash(column.detach().cpu().contiguous().numpy().tobytes()) for column in columns]
+    key = _key([content, request.depth, read])
     if key in _splits:
         return _splits[key]
     split = activations.split(request)
-    if split is None or split.sample_bytes * split.first.samples <= _SMALL_BYTES:
+    # Augmented samples are those of one epoch, and do not come again in this process.
+    if split is None or request.epoch is not None:
+        return split
+    if split.sample_bytes * split.first.samples <= _SMALL_BYTES:
         if len(_splits) >= _SPLITS:
             _splits.clear()
         _splits[key] = split
