@@ -35,7 +35,6 @@ from workbench.engine import (
 )
 from workbench.engine.activations import ActivationSource
 from workbench.engine.batches import Batches
-from workbench.engine.devices import copied
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
 from workbench.engine.frozen_stages import FrozenStages, is_cacheable
@@ -217,7 +216,7 @@ class Engine:
             return lora.merged(self._staged.module, average)
         kept = {} if average else self._frozen_weights
         live = average or self._staged.module.state_dict()
-        return {name: kept[name] if name in kept else copied(live[name]) for name in live}
+        return {name: kept[name] if name in kept else devices.copied(live[name]) for name in live}
 
     def _needs(self, *, passes: bool = False) -> str:
         """The memory that training needs, in words; with that of a pass if asked for."""
@@ -253,7 +252,7 @@ class Engine:
         self._settled = (number, frozen)
         # Copied once, because no report changes them until the trained set does.
         self._frozen_weights = {
-            name: copied(weight)
+            name: devices.copied(weight)
             for name, weight in self._staged.module.named_parameters()
             if not weight.requires_grad
         }
