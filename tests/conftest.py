@@ -6,14 +6,20 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import joblib
 import pytest
 
 from tests.support.tiny import TINY
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Before anything imports numpy or torch, and for every process that a test starts: as many
 # processes as cores run at once, and threads of each would only wait for one another.
@@ -27,6 +33,9 @@ _IN_MEMORY = Path("/dev/shm")
 _HAS_ROOM = _IN_MEMORY.is_dir() and shutil.disk_usage(_IN_MEMORY).free > 4 << 30
 if _HAS_ROOM and "TMPDIR" not in os.environ:
     os.environ["TMPDIR"] = tempfile.tempdir = str(_IN_MEMORY)
+# Without files of bytecode each command that a test starts would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Caches of one run must not serve, or hide a mistake from, the next one.
 if "WORKBENCH_DATA" not in os.environ:
     os.environ["WORKBENCH_DATA"] = tempfile.mkdtemp(prefix="workbench-tests-")
@@ -43,6 +52,22 @@ def no_tracking_uri_stays() -> Iterator[None]:
     """``mlflow.set_tracking_uri`` sets the variable for the whole process."""
     yield
     os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def migrations_are_read_once() -> None:
+    """MLflow and Optuna would load all migrations of their tables whenever a test opens a store."""
+    from alembic.script import ScriptDirectory
+
+    read, known = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def from_config(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in known:
+            known[place] = read(config)
+        return known[place]
+
+    ScriptDirectory.from_config = from_config  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -83,6 +108,11 @@ def stored(tmp_path: Path) -> Path:
     from tests.support.mlflow_home import home_in
 
     return home_in(tmp_path / "home")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes on two cores: a quarter of the time tests wait for servers and nodes."""
+    return int(3 * joblib.cpu_count() // 2)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -273,6 +273,34 @@ def test_only_the_best_trial_of_each_strategy_keeps_its_weights(tiny: Path, home
     assert search_of(tiny, home).best() == search.best()
 
 
+@pytest.mark.parametrize(
+    ("rule", "values", "answer"),
+    [
+        ("best", (0.4, 0.4, 0.4), Decision.DROP_WEIGHTS),
+        ("best", (0.4, 0.5, 0.4), Decision.DROP_WEIGHTS),  # of equals the earlier one is the best
+        ("best", (0.4, 0.6, 0.4), Decision.CONTINUE),
+        ("last", (0.4, 0.6, 0.4), Decision.DROP_WEIGHTS),
+        ("last", (0.4, 0.4, 0.6), Decision.CONTINUE),
+    ],
+)
+def test_a_trial_that_is_not_the_best_need_not_write_its_weights(
+    write_study: Write, home: Path, rule: str, values: tuple[float, ...], answer: Decision
+) -> None:
+    study = write_study(("validation/accuracy}", f"validation/accuracy, epoch: {rule}}}"))
+    search = search_of(study, home)
+    first, second = [s for s in (search.next() for _ in range(8)) if s and s.group == "sgd-0"]
+
+    def report(spec: TrialSpec, epoch: int, value: float) -> Decision:
+        metrics = {"validation/accuracy": value}
+        line = EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch)
+        return search.report(spec, line)
+
+    assert [report(first, n, 0.5) for n in (1, 2, 3)] == [Decision.CONTINUE] * 3
+    search.finish(first, Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
+    answers = [report(second, n, value) for n, value in enumerate(values, start=1)]
+    assert answers == [Decision.CONTINUE, Decision.CONTINUE, answer]
+
+
 def test_of_equal_trials_the_earlier_one_is_the_best_whichever_ended_first(
     tiny: Path, home: Path
 ) -> None:
@@ -552,7 +580,7 @@ def test_with_two_reports_an_epoch_a_trial_may_be_pruned_until_its_last_report(
 
     assert set(tell(0.9, 6)) == {Decision.CONTINUE}
     # The third epoch is the sixth report; the pruner is asked at the third report, too.
-    assert tell(0.1, 6)[2:] == [*[Decision.PRUNE] * 3, Decision.CONTINUE]
+    assert tell(0.1, 6)[2:] == [*[Decision.PRUNE] * 3, Decision.DROP_WEIGHTS]
 
 
 def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ from workbench.record import (
 )
 from workbench.record.files import Locked, lock
 from workbench.record.strategy import EarlyStopping, Plan
-from workbench.trial import artifacts, best_epoch
+from workbench.trial import artifacts, best_epoch, trainers
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
@@ -103,6 +104,30 @@ def test_a_trial_run_again_gives_the_same_numbers_bit_for_bit(
     assert first.weights.read_bytes() == second.weights.read_bytes()
 
 
+def test_trials_that_begin_alike_build_their_model_once_unless_it_is_a_users(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    build = backbones.build
+
+    def counted(*args: Any, **named: Any) -> Any:
+        built.append(named["seed"])
+        return build(*args, **named)
+
+    monkeypatch.setattr(backbones, "build", counted)
+    monkeypatch.setattr(trainers, "_models", {})
+    spec = spec_for(tiny, home)
+    monkeypatch.setattr("workbench.trial.code.require_planned", lambda code: None)
+    users = replace(spec, plan=replace(spec.plan, code={"net.py": "0"}))
+    other = replace(spec, seed=spec.seed + 1)
+    for number, each in enumerate((spec, spec, other, other, users, users)):
+        directory = directory_for(each, tmp_path / str(number))
+        assert trial_run.run(directory, report=go_on, interrupted=never).state is State.COMPLETE
+    assert built == [spec.seed, other.seed, spec.seed, spec.seed]
+    alike = [numbers(TrialDirectory(tmp_path / number)) for number in ("0", "1", "4", "5")]
+    assert alike.count(alike[0]) == 4
+
+
 def test_a_pruned_trial_has_a_reason_and_no_value(tiny: Path, home: Path, tmp_path: Path) -> None:
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
 
@@ -113,6 +138,19 @@ def test_a_pruned_trial_has_a_reason_and_no_value(tiny: Path, home: Path, tmp_pa
     assert (result.state, result.reason) == (State.PRUNED, "pruned at epoch 2")
     assert result.value is None and result.metrics == {}
     assert len(directory.history()) == 2
+    assert not directory.weights.exists()
+
+
+def test_a_trial_that_is_not_the_best_is_complete_without_its_weights(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+
+    def drop_at_the_end(line: EpochResult) -> Decision:
+        return Decision.DROP_WEIGHTS if line.epoch == 3 else Decision.CONTINUE
+
+    result = trial_run.run(directory, report=drop_at_the_end, interrupted=never)
+    assert result.state is State.COMPLETE and result.value is not None
     assert not directory.weights.exists()
 
 
@@ -565,6 +603,7 @@ def test_what_is_absent_is_told_in_its_own_sentence(
         raise Absent("The weights of bert are not on this machine; run workbench fetch.")
 
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    monkeypatch.setattr(trainers, "_models", {})
     monkeypatch.setattr(backbones, "build", absent)
     result = trial_run.run(directory, report=go_on, interrupted=never)
     assert result.state is State.FAILED

@@ -205,7 +205,7 @@ class Driver:
             self._known[spec.key] = result.epoch
             decision = self.source.report(spec, result)
             self.mirror.changed(directory)
-        if decision is Decision.CONTINUE and self.stopping:
+        if decision in (Decision.CONTINUE, Decision.DROP_WEIGHTS) and self.stopping:
             return Decision.PARK
         return decision
 

@@ -14,7 +14,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -51,6 +51,7 @@ class Split:
         blank: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
             reads the inputs too.
         head_alone: Whether the rest of the model is one call of its head.
+        equal: Sizes of batches that were tried: whether outputs are bitwise those of the model.
     """
 
     cut: Cut
@@ -59,6 +60,7 @@ class Split:
     reading: float
     blank: Tensor | None = None
     head_alone: bool = False
+    equal: dict[int, bool] = field(default_factory=dict)
 
     @property
     def sample_bytes(self) -> int:
@@ -128,16 +130,15 @@ class StoredActivations:
             module: In evaluation mode.
             read: Reads the part.
         """
-        equal = set(self.sizes)
-        for size in {*sizes} - equal:
+        equal = self.split.equal
+        for size in {*sizes} - self.sizes - equal.keys():
             positions = torch.arange(size)
             batch = read(positions)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 outputs = module(batch)
                 replayed = self.split.replay(module, batch, self._at(positions))
-            if torch.equal(outputs, replayed):
-                equal.add(size)
-        return replace(self, sizes=frozenset(equal))
+            equal[size] = torch.equal(outputs, replayed)
+        return replace(self, sizes=self.sizes | {size for size in sizes if equal.get(size)})
 
     def _at(self, positions: Tensor) -> Activations:
         return replace(self.split.first, values=self.rows).part(positions)

@@ -62,6 +62,11 @@ def to_channels_last(module: nn.Module) -> None:
             each.to(memory_format=torch.channels_last)
 
 
+def on_cpu(tensor: Tensor) -> Tensor:
+    """The tensor contiguous and on the CPU; a copy only if it is not."""
+    return tensor.detach().to("cpu").contiguous()
+
+
 def copied(tensor: Tensor) -> Tensor:
     """A copy, contiguous and on the CPU."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

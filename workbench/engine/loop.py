@@ -208,8 +208,8 @@ class Engine:
     def weights(self) -> dict[str, Tensor]:
         """The model that was validated in the last report, as a state dict on the CPU.
 
-        Of the average if there is one; adapters are merged. The tensors are copies, and those of
-        frozen weights are shared with ``state``.
+        Of the average if there is one; adapters are merged. The tensors are copies, but those that
+        training does not change any more may be the model's own.
         """
         average = {} if self._average is None else self._average.tensors
         if self._plan.lora is not None:
@@ -250,9 +250,11 @@ class Engine:
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
         self._settled = (number, frozen)
-        # Copied once, because no report changes them until the trained set does.
+        # No report changes them until the trained set does: copied once, or not at all.
+        final = parameter_groups.depth(phase, phase.epochs)
+        for_good = phase is self._plan.phases[-1] and frozen == final
         self._frozen_weights = {
-            name: devices.copied(weight)
+            name: devices.on_cpu(weight) if for_good else devices.copied(weight)
             for name, weight in self._staged.module.named_parameters()
             if not weight.requires_grad
         }

@@ -42,9 +42,14 @@ class State(StrEnum):
 
 
 class Decision(StrEnum):
-    """The driver's answer to an epoch result."""
+    """The driver's answer to an epoch result.
+
+    ``DROP_WEIGHTS`` answers the last one of a trial that is not the best: it ends as after
+    ``CONTINUE``, but its weights need not be written.
+    """
 
     CONTINUE = "continue"
+    DROP_WEIGHTS = "drop weights"
     PRUNE = "prune"
     PARK = "park"
     FENCED = "fenced"

@@ -54,13 +54,28 @@ _SPLITS, _SMALL_BYTES = 16, 2**22
 
 
 class ActivationStore:
-    """The store as a trial uses it (``engine.activations.ActivationSource``)."""
+    """The store as a trial uses it (``engine.activations.ActivationSource``).
 
-    def __init__(self, spec: TrialSpec, data: Data, device: torch.device) -> None:
+    Args:
+        spec: Of the trial.
+        data: Prepared for its backbone.
+        device: Of the training.
+        digests: Of the initial weights of the first stages, by their number, as far as they are
+            known; what is missing is added.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        data: Data,
+        device: torch.device,
+        digests: dict[int, str] | None = None,
+    ) -> None:
         self._spec, self._data, self._device = spec, data, device
         self._limit = int(spec.plan.activations_gb * 2**30)
         # A user's model may do something else for some batches.
         self._verified = 1 if spec.plan.code else activations.VERIFIED
+        self._digests = {} if digests is None else digests
 
     def get(self, request: Request) -> StoredActivations | None:
         """See ``ActivationSource``."""
@@ -116,9 +131,12 @@ class ActivationStore:
     def _content(self, request: Request) -> dict[str, object]:
         """All that the outputs for a sample depend on, but for the sample."""
         spec, plan = self._spec, self._spec.plan
+        # Stages that were frozen from the start have their initial weights.
+        if request.depth not in self._digests:
+            self._digests[request.depth] = _digest(request.staged, request.depth)
         return {
             "schema": _SCHEMA,
-            "weights": _digest(request.staged, request.depth),
+            "weights": self._digests[request.depth],
             "backbone": record.plain(plan.backbone),
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),

@@ -116,6 +116,7 @@ class _Attempt:
 
     Attributes:
         micro_batch_size: The plan's, halved because training ran out of memory.
+        keeps_weights: Whether the best epoch's weights are written when the trial is complete.
     """
 
     spec: TrialSpec
@@ -136,6 +137,7 @@ class _Attempt:
     tested: Tested | None = None
     restarted: bool = False
     micro_batch_size: int | None = None
+    keeps_weights: bool = True
 
     def run(self) -> Result:
         error = None
@@ -159,11 +161,12 @@ class _Attempt:
         if state is State.COMPLETE and (chosen := self.chosen) is not None:
             data, preparation = self.data, self.preparation
             assert data is not None and preparation is not None
-            self.store(
-                lambda: saved_weights.write_weights(
-                    self.directory, self.spec, chosen, data, preparation
+            if self.keeps_weights:
+                self.store(
+                    lambda: saved_weights.write_weights(
+                        self.directory, self.spec, chosen, data, preparation
+                    )
                 )
-            )
             self.store(
                 lambda: artifacts.write_examination(self.directory, chosen.scores, chosen.mistakes)
             )
@@ -320,6 +323,9 @@ class _Attempt:
         answer = self.report(result)
         if answer is Decision.FENCED:
             raise Fenced(self.spec.name)
+        if answer is Decision.DROP_WEIGHTS:
+            self.keeps_weights = False
+            return Decision.CONTINUE
         return answer
 
     def _obey(self, answer: Decision) -> tuple[State, str]:

@@ -91,7 +91,7 @@ class Search:
         self._fixed: dict[str, deque[Mapping[str, Any]]] = {}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
-        self._reported: dict[str, set[int]] = {}
+        self._reported: dict[str, dict[int, float]] = {}  # values by report
         self._started = dict.fromkeys(self._groups, 0)
         self._ended: dict[str, Counter[State]] = {name: Counter() for name in self._groups}
         self._best_values: dict[str, float] = {}
@@ -198,6 +198,13 @@ class Search:
         self._best[spec.strategy] = (directory_of(self._directory, spec), rank)
         return True
 
+    def _may_be_best(self, spec: TrialSpec) -> bool:
+        """Whether a trial with its last report is the best of its strategy so far."""
+        objective, values = spec.objective, self._reported[spec.key]
+        counted = [values[max(values)]] if objective.epoch == "last" else values.values()
+        best = self._best.get(spec.strategy)
+        return best is None or min(objective.rank(v, spec.number) for v in counted) < best[1]
+
     def _directory_at(self, group: str, number: int) -> TrialDirectory:
         return TrialDirectory(self._directory / "trials" / group / f"{number:03d}")
 
@@ -223,7 +230,7 @@ class Search:
             self._live[spec.key] = live
             if recorded is None:
                 return spec  # Its driver ended before any worker had it.
-            self._reported[spec.key] = set(trial.intermediate_values)
+            self._reported[spec.key] = dict(trial.intermediate_values)
             for line in directory.repair_history(keep=self._undamaged(spec, trial, directory)):
                 self._take(spec, line)
             return take_over(spec, directory, self.finish)
@@ -270,7 +277,7 @@ class Search:
         self._take(spec, result)
         trial = self._live[spec.key]
         if result.epoch >= spec.plan.reports:
-            return Decision.CONTINUE  # Nothing is left to save.
+            return Decision.CONTINUE if self._may_be_best(spec) else Decision.DROP_WEIGHTS
         if trial.user_attrs.get("pruned_at") == result.epoch:
             return Decision.PRUNE
         if not self._prunes(spec, trial):
@@ -288,12 +295,12 @@ class Search:
         return study.pruner.prune(OneStrategy(study, spec.strategy), trials[trial.number])
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
-        reported = self._reported.setdefault(spec.key, set())
+        reported = self._reported.setdefault(spec.key, {})
         # Optuna ignores a second report of an epoch, with a warning.
         if result.epoch not in reported:
             value = result.metrics[spec.objective.metric]
             self._live[spec.key].report(value, step=result.epoch)
-            reported.add(result.epoch)
+            reported[result.epoch] = value
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Tell Optuna; keep the weights of the best trial of each strategy only."""
