@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
 
 import workbench
 from workbench.record import environment
@@ -41,7 +40,7 @@ def test_the_versions_and_the_machine_are_described_as_plain_data() -> None:
     for name in ("torch", "optuna", "mlflow"):
         assert found["packages"][name] == version(name)
     assert found["cores"] >= 1 and found["memory_gib"] > 0 and found["cpu"]
-    assert found["driver_threads"] == torch.get_num_threads()
+    assert (found["gpu"] is not None) == (environment.gpu_count() > 0)
     assert json.loads(json.dumps(found)) == found
 
 

@@ -47,9 +47,7 @@ def gpu_ids(resources: Resources) -> list[str]:
         # CUDA ignores what follows -1. Parts of a GPU (MIG) have names, not numbers.
         before, _, _ = visible.partition("-1")
         return [name.strip() for name in before.split(",") if name.strip()]
-    import torch
-
-    return [str(number) for number in range(torch.cuda.device_count())]
+    return [str(number) for number in range(environment.gpu_count())]
 
 
 def workers_on_one(share: float) -> int:

@@ -5,6 +5,7 @@ Used by the trials' records, by the description of a study and by ``workbench --
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -39,25 +40,37 @@ LONGEST_DIFF = 1_000_000
 
 
 def describe() -> dict[str, Any]:
-    """Packages, Python, platform, processor, memory and accelerator of this process.
-
-    ``driver_threads`` is torch's number in this process; that of a worker is in each trial's plan.
-    """
+    """Packages, Python, platform, processor, memory and GPU of this machine."""
     import psutil
-    import torch
 
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    gpu = cuda = None
+    if gpu_count():
+        import torch
+
+        gpu, cuda = torch.cuda.get_device_name(0), torch.version.cuda
     return {
         "packages": _versions(PACKAGES),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _processor(),
         "cores": os.cpu_count(),
-        "driver_threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": gpu,
-        "cuda": torch.version.cuda if gpu else None,
+        "cuda": cuda,
     }
+
+
+@cache
+def gpu_count() -> int:
+    """How many GPUs torch can use; it is loaded, which takes seconds, only if there is a driver."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        if not Path("/dev/kfd").exists():  # AMD's
+            return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def cores() -> int:
