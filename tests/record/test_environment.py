@@ -40,8 +40,13 @@ def test_the_versions_and_the_machine_are_described_as_plain_data() -> None:
     for name in ("torch", "optuna", "mlflow"):
         assert found["packages"][name] == version(name)
     assert found["cores"] >= 1 and found["memory_gib"] > 0 and found["cpu"]
-    assert (found["gpu"] is not None) == (environment.gpu_count() > 0)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_gpu_that_torch_cannot_use_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "gpu_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert environment.describe()["gpu"] is None
 
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

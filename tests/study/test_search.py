@@ -299,6 +299,8 @@ def test_a_trial_that_is_not_the_best_need_not_write_its_weights(
     search.finish(first, Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
     answers = [report(second, n, value) for n, value in enumerate(values, start=1)]
     assert answers == [Decision.CONTINUE, Decision.CONTINUE, answer]
+    # Trained again after its record was lost; and one more report of a user's own training.
+    assert [report(second, n, 0.6) for n in (3, 4)] == [Decision.CONTINUE] * 2
 
 
 def test_of_equal_trials_the_earlier_one_is_the_best_whichever_ended_first(

@@ -323,7 +323,7 @@ def test_a_trial_has_the_same_result_with_and_without_the_store(
         directory = directory_for(planned_spec, tmp_path / name)
         result = trial_run.run(directory, report=go_on, interrupted=never)
         results.append((result.value, result.confusion, directory.weights.read_bytes()))
-        if name == "with":
-            assert abs(result.saved_seconds) > 1e-3, "computing and storing took some time"
+        if name != "again":  # Computing takes some time, asking in vain hardly any.
+            assert (abs(result.saved_seconds) > 1e-3) == (limit > 0)
     assert results[0] == results[1] == results[2]
     assert len(computed) == 2, "training and validation, once each"

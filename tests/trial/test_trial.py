@@ -115,7 +115,7 @@ def test_trials_that_begin_alike_build_their_model_once_unless_it_is_a_users(
         return build(*args, **named)
 
     monkeypatch.setattr(backbones, "build", counted)
-    monkeypatch.setattr(trainers, "_models", {})
+    monkeypatch.setattr(trainers, "_kept", {})
     spec = spec_for(tiny, home)
     monkeypatch.setattr("workbench.trial.code.require_planned", lambda code: None)
     users = replace(spec, plan=replace(spec.plan, code={"net.py": "0"}))
@@ -141,17 +141,18 @@ def test_a_pruned_trial_has_a_reason_and_no_value(tiny: Path, home: Path, tmp_pa
     assert not directory.weights.exists()
 
 
-def test_a_trial_that_is_not_the_best_is_complete_without_its_weights(
-    tiny: Path, home: Path, tmp_path: Path
+@pytest.mark.parametrize("dropped", [2, 3])
+def test_a_trial_that_is_not_the_best_at_its_end_is_complete_without_its_weights(
+    tiny: Path, home: Path, tmp_path: Path, dropped: int
 ) -> None:
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
 
-    def drop_at_the_end(line: EpochResult) -> Decision:
-        return Decision.DROP_WEIGHTS if line.epoch == 3 else Decision.CONTINUE
+    def drop(line: EpochResult) -> Decision:
+        return Decision.DROP_WEIGHTS if line.epoch == dropped else Decision.CONTINUE
 
-    result = trial_run.run(directory, report=drop_at_the_end, interrupted=never)
+    result = trial_run.run(directory, report=drop, interrupted=never)
     assert result.state is State.COMPLETE and result.value is not None
-    assert not directory.weights.exists()
+    assert directory.weights.exists() == (dropped < 3)
 
 
 def test_a_diverging_trial_fails_and_keeps_its_finite_epochs(
@@ -603,7 +604,7 @@ def test_what_is_absent_is_told_in_its_own_sentence(
         raise Absent("The weights of bert are not on this machine; run workbench fetch.")
 
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
-    monkeypatch.setattr(trainers, "_models", {})
+    monkeypatch.setattr(trainers, "_kept", {})
     monkeypatch.setattr(backbones, "build", absent)
     result = trial_run.run(directory, report=go_on, interrupted=never)
     assert result.state is State.FAILED

@@ -88,11 +88,11 @@ def search(
     session.watcher.prepare(config.name)
     # An error in this file is reported before another study runs for it, or anything is downloaded.
     study = Study(config, session.home, pending=True)
-    if session.workers.local and not study.directory.is_dir():
-        # They load their libraries while this process looks at the data and the model.
+    check(study, local=session.workers.local)
+    if not study.directory.is_dir():
+        # Workers load their libraries while this process loads Optuna and MLflow.
         trials = config.trials_per_group * len(config.groups)
         session.workers.prepare(trials, config.resources)
-    check(study, local=session.workers.local)
     if not (study.studies_needed or study.inputs.absent):
         study.inputs.pending = False
     else:

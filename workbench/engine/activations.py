@@ -51,7 +51,7 @@ class Split:
         blank: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
             reads the inputs too.
         head_alone: Whether the rest of the model is one call of its head.
-        equal: Sizes of batches that were tried: whether outputs are bitwise those of the model.
+        equal: By size of a batch that was tried: whether the values kept are bitwise the same.
     """
 
     cut: Cut
@@ -123,7 +123,7 @@ class StoredActivations:
     def with_sizes(
         self, sizes: Collection[int], module: nn.Module, read: Read
     ) -> StoredActivations:
-        """The same for batches of more sizes, where outputs are bitwise equal for these as well.
+        """The same for batches of more sizes, where the values kept are bitwise equal for these.
 
         Args:
             sizes: Tried, each on the first samples.
@@ -133,11 +133,12 @@ class StoredActivations:
         equal = self.split.equal
         for size in {*sizes} - self.sizes - equal.keys():
             positions = torch.arange(size)
-            batch = read(positions)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                outputs = module(batch)
-                replayed = self.split.replay(module, batch, self._at(positions))
-            equal[size] = torch.equal(outputs, replayed)
+                try:
+                    kept = stages.prefix(module, self.split.cut, read(positions)).values
+                    equal[size] = all(map(torch.equal, kept, self._at(positions).values))
+                except stages.NotKept:
+                    equal[size] = False
         return replace(self, sizes=self.sizes | {size for size in sizes if equal.get(size)})
 
     def _at(self, positions: Tensor) -> Activations:

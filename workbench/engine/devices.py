@@ -63,8 +63,9 @@ def to_channels_last(module: nn.Module) -> None:
 
 
 def on_cpu(tensor: Tensor) -> Tensor:
-    """The tensor contiguous and on the CPU; a copy only if it is not."""
-    return tensor.detach().to("cpu").contiguous()
+    """The tensor contiguous, on the CPU and in a storage of its own; a copy only if it is not."""
+    here = tensor.detach().to("cpu").contiguous()
+    return here if here.untyped_storage().nbytes() == here.nbytes else here.clone()
 
 
 def copied(tensor: Tensor) -> Tensor:

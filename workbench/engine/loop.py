@@ -250,9 +250,10 @@ class Engine:
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
         self._settled = (number, frozen)
-        # No report changes them until the trained set does: copied once, or not at all.
-        final = parameter_groups.depth(phase, phase.epochs)
-        for_good = phase is self._plan.phases[-1] and frozen == final
+        # They stay as they are until the set of trained parameters changes: copied once, and those
+        # that are never trained again not at all.
+        last = number == len(self._plan.phases) - 1
+        for_good = last and frozen == parameter_groups.depth(phase, phase.epochs)
         self._frozen_weights = {
             name: devices.on_cpu(weight) if for_good else devices.copied(weight)
             for name, weight in self._staged.module.named_parameters()

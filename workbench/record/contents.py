@@ -44,8 +44,8 @@ class State(StrEnum):
 class Decision(StrEnum):
     """The driver's answer to an epoch result.
 
-    ``DROP_WEIGHTS`` answers the last one of a trial that is not the best: it ends as after
-    ``CONTINUE``, but its weights need not be written.
+    ``DROP_WEIGHTS`` is ``CONTINUE`` for the last planned report of a trial that cannot be the best
+    of its strategy: if it ends now, its weights need not be written.
     """
 
     CONTINUE = "continue"

@@ -5,7 +5,6 @@ Used by the trials' records, by the description of a study and by ``workbench --
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -37,6 +36,7 @@ COMPUTING = (
 # The packages that a report names: also those that propose and store the trials.
 PACKAGES = (*COMPUTING, "optuna", "mlflow")
 LONGEST_DIFF = 1_000_000
+_GPU_DEVICES = ("nvidiactl", "nvmap", "kfd", "dxg")  # of NVIDIA, NVIDIA Tegra, AMD and WSL
 
 
 def describe() -> dict[str, Any]:
@@ -47,7 +47,8 @@ def describe() -> dict[str, Any]:
     if gpu_count():
         import torch
 
-        gpu, cuda = torch.cuda.get_device_name(0), torch.version.cuda
+        if torch.cuda.is_available():
+            gpu, cuda = torch.cuda.get_device_name(0), torch.version.cuda
     return {
         "packages": _versions(PACKAGES),
         "python": platform.python_version(),
@@ -62,12 +63,9 @@ def describe() -> dict[str, Any]:
 
 @cache
 def gpu_count() -> int:
-    """How many GPUs torch can use; it is loaded, which takes seconds, only if there is a driver."""
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        if not Path("/dev/kfd").exists():  # AMD's
-            return 0
+    """How many GPUs torch finds; without a driver torch, which takes seconds, is not loaded."""
+    if not any(Path("/dev", name).exists() for name in _GPU_DEVICES):
+        return 0
     import torch
 
     return torch.cuda.device_count()

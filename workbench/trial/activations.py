@@ -131,12 +131,13 @@ class ActivationStore:
     def _content(self, request: Request) -> dict[str, object]:
         """All that the outputs for a sample depend on, but for the sample."""
         spec, plan = self._spec, self._spec.plan
-        # Stages that were frozen from the start have their initial weights.
-        if request.depth not in self._digests:
-            self._digests[request.depth] = _digest(request.staged, request.depth)
+        weights = self._digests.get(request.depth) or _digest(request.staged, request.depth)
+        if not plan.code:
+            # These stages have been frozen from the start. A user's may change all the same.
+            self._digests[request.depth] = weights
         return {
             "schema": _SCHEMA,
-            "weights": self._digests[request.depth],
+            "weights": weights,
             "backbone": record.plain(plan.backbone),
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),

@@ -323,10 +323,9 @@ class _Attempt:
         answer = self.report(result)
         if answer is Decision.FENCED:
             raise Fenced(self.spec.name)
-        if answer is Decision.DROP_WEIGHTS:
-            self.keeps_weights = False
-            return Decision.CONTINUE
-        return answer
+        # The last answer counts: a user's own training may report more often than planned.
+        self.keeps_weights = answer is not Decision.DROP_WEIGHTS
+        return answer if self.keeps_weights else Decision.CONTINUE
 
     def _obey(self, answer: Decision) -> tuple[State, str]:
         state = State.PRUNED if answer is Decision.PRUNE else State.PARKED

@@ -144,7 +144,7 @@ def write_weights(
 ) -> None:
     """Write ``best.safetensors``, and ``best.json`` with its description and SHA-256.
 
-    Every trial of a search keeps its weights until a better trial replaces them. A selection and a
+    Of a search, the best trial of each strategy so far keeps its weights. A selection and a
     confirmation have a hundred runs and more: a selection keeps none, and a confirmation the model
     of each arm's first seed (the best one could be chosen only by the test split). Any other model
     can be trained again from its specification.

@@ -20,10 +20,10 @@ from workbench.trial.user_training import Trial, UserTrial
 
 Trainer = Engine | UserTrial
 
-# The model that this process has built last, as it was before training, and the digests of its
-# stages' weights (see ``ActivationStore``).
-_models: dict[str, tuple[Staged, dict[int, str]]] = {}
-_MODEL_BYTES = 2**28
+# A model as it was before training, by what it was built from, and the digests of its stages'
+# weights (see ``ActivationStore``). One, because trials of a search follow each other.
+_kept: dict[str, tuple[Staged, dict[int, str]]] = {}
+_KEPT_BYTES = 2**28
 
 
 def trainer_of(
@@ -71,14 +71,14 @@ def _build(
 ) -> tuple[Staged, dict[int, str]]:
     """A trial's model and its digests; trials of one process that begin alike build it once.
 
-    A user's code may build something else each time, and large models would take too much memory.
+    Not with code of a user, who may build something else each time, and not large models.
     """
     key = repr([plan.backbone, plan.weights, plan.keep_head, input_shape, outputs, seed])
-    if key in _models:
-        built, digests = _models[key]
-        return copy.deepcopy(built), digests
     # On the CPU: the engine moves the model, and explains a full GPU itself.
     with memory.explain_errors("building the backbone", device=torch.device("cpu")):
+        if key in _kept:
+            built, digests = _kept[key]
+            return copy.deepcopy(built), digests
         staged = backbones.build(
             plan.backbone,
             weights=plan.weights,
@@ -87,8 +87,9 @@ def _build(
             outputs=outputs,
             seed=seed,
         )
-    digests = {}
-    if not plan.code and sum(p.nbytes for p in staged.module.parameters()) <= _MODEL_BYTES:
-        _models.clear()
-        _models[key] = copy.deepcopy(staged), digests
+        digests = {}
+        if not plan.code:
+            _kept.clear()
+            if sum(each.nbytes for each in staged.module.state_dict().values()) <= _KEPT_BYTES:
+                _kept[key] = copy.deepcopy(staged), digests
     return staged, digests

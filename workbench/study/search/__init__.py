@@ -199,7 +199,7 @@ class Search:
         return True
 
     def _may_be_best(self, spec: TrialSpec) -> bool:
-        """Whether a trial with its last report is the best of its strategy so far."""
+        """Whether a trial that has sent its last report may be the best of its strategy."""
         objective, values = spec.objective, self._reported[spec.key]
         counted = [values[max(values)]] if objective.epoch == "last" else values.values()
         best = self._best.get(spec.strategy)
@@ -296,11 +296,12 @@ class Search:
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
         reported = self._reported.setdefault(spec.key, {})
+        value = result.metrics[spec.objective.metric]
         # Optuna ignores a second report of an epoch, with a warning.
         if result.epoch not in reported:
-            value = result.metrics[spec.objective.metric]
             self._live[spec.key].report(value, step=result.epoch)
-            reported[result.epoch] = value
+        # An epoch whose record was lost is trained again, perhaps with another value.
+        reported[result.epoch] = value
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Tell Optuna; keep the weights of the best trial of each strategy only."""
