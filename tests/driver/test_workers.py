@@ -33,7 +33,9 @@ def light(tmp_path: Path) -> Path:
 
 
 def children() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "workbench.driver.worker" in p.cmdline()]
+    # For a moment after its start a process has no command line.
+    started = [(p, p.cmdline()) for p in psutil.Process().children()]
+    return [p for p, words in started if not words or "workbench.driver.worker" in words]
 
 
 @pytest.mark.timeout(120)

@@ -136,7 +136,7 @@ class VirtualWorkers:
             self._crash()
             with self._timed("report"):
                 decision = driver.report(directory, line)
-            assert decision is Decision.CONTINUE
+            assert decision in (Decision.CONTINUE, Decision.DROP_WEIGHTS)
             return self._busy(directory, spec, epoch)
         value = score(spec, spec.plan.epochs)
         result = Result(
