@@ -265,7 +265,7 @@ def test_no_pickled_code_is_run(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"an \.npz file or a folder, but .*none\.npz is neither"):
+    with pytest.raises(ValueError, match=r"there is no file or folder .*none\.npz"):
         read(tmp_path / "none.npz")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty contains no \.npy files"):

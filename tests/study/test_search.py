@@ -701,6 +701,20 @@ def test_a_trial_whose_record_was_deleted_is_run_again_under_its_number(
     assert outcomes(home) == before
 
 
+def test_a_trial_that_is_run_again_is_not_pruned_by_trials_that_came_after_it(
+    write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [0.1, 0.9, 0.9, 0.05, 0.9]
+    monkeypatch.setitem(globals(), "score", lambda spec, epoch: values[spec.number])
+    study = write_study(("pruner: median", "pruner: {name: median, n_startup_trials: 1}"))
+    drive(study, home, MadeUpTraining())
+    before = outcomes(home)
+    for number in (0, 3):
+        shutil.rmtree(home / f"mlruns/studies/tiny/trials/sgd-0/{number:03d}")
+        drive(study, home, MadeUpTraining())
+        assert outcomes(home) == before
+
+
 def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
     write_study: Write, home: Path
 ) -> None:

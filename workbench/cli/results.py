@@ -213,6 +213,8 @@ def predict(
     from workbench.commands import predict, saved_model
     from workbench.verdict.wording.numbers import measured
 
+    if out is not None and out.exists() and data.exists() and out.samefile(data):
+        raise typer.BadParameter("the predictions would overwrite the data", param_hint="--out")
     with terminal.errors(also=(saved_model.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
         if out is not None:

@@ -18,6 +18,7 @@ from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.datasets.reading import must_fit, readable_errors
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
+from workbench.messages import did_you_mean
 
 _Array = NDArray[Any]
 _INPUTS, _TARGETS = ("x", "inputs", "X", "images"), ("y", "targets", "Y", "labels")
@@ -69,7 +70,9 @@ def _arrays(place: Path) -> dict[str, _Array]:
             raise ValueError(f"{place} contains no .npy files.")
         return arrays
     if not place.is_file():
-        raise ValueError(f"dataset.path must be an .npz file or a folder, but {place} is neither.")
+        near = [file.name for file in place.parent.glob("*.npz")]
+        hint = did_you_mean(place.name, near, prefix=f"{place.parent}/")
+        raise ValueError(f"there is no file or folder {place}{hint}")
     if not zipfile.is_zipfile(place):
         raise ValueError(f"{place} is not an .npz file; write one with numpy.savez.")
     return load(place)

@@ -30,7 +30,14 @@ from workbench.record import (
 from workbench.record.files import write_atomically
 from workbench.study import optuna_storage, space
 from workbench.study.search import retries
-from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
+from workbench.study.search.recovery import (
+    PRUNED_AT,
+    STATES,
+    Records,
+    reconcile,
+    records_of,
+    rewrite,
+)
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.search.storage import (
     close_storage,
@@ -278,12 +285,13 @@ class Search:
         trial = self._live[spec.key]
         if result.epoch >= spec.plan.reports:
             return Decision.CONTINUE if self._may_be_best(spec) else Decision.DROP_WEIGHTS
-        if trial.user_attrs.get("pruned_at") == result.epoch:
-            return Decision.PRUNE
+        decided = trial.user_attrs.get(PRUNED_AT)
+        if decided is not None:
+            return Decision.PRUNE if 0 < decided <= result.epoch else Decision.CONTINUE
         if not self._prunes(spec, trial):
             return Decision.CONTINUE
         # Successive halving keeps no state: asked again for this epoch it would answer "continue".
-        trial.set_user_attr("pruned_at", result.epoch)
+        trial.set_user_attr(PRUNED_AT, result.epoch)
         return Decision.PRUNE
 
     def _prunes(self, spec: TrialSpec, trial: optuna.Trial) -> bool:

@@ -26,6 +26,9 @@ from workbench.study.config.study_config import StudyConfig
 
 # Attribute of a trial that takes a failed one's place: the number of the failed one.
 RETRIES = "retries"
+# Attribute of a trial for which the pruner has decided, or need not be asked again: the report
+# after which it was pruned, 0 for none.
+PRUNED_AT = "pruned_at"
 
 Records = Mapping[int, tuple[TrialDirectory, TrialSpec]]
 
@@ -110,6 +113,11 @@ def _trial(
         if stored is not None and not stored.state.is_finished():
             return stored  # Not begun, or its driver died before it wrote the specification.
         parameters: Mapping[str, Any] = {} if stored is None else stored.params
+        if stored is not None and stored.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            # It ends as before: the pruner would judge it by trials that came after it.
+            pruned = stored.state is TrialState.PRUNED
+            last = max(stored.intermediate_values, default=0)
+            attributes = {**attributes, PRUNED_AT: last if pruned else 0}
         if stored is None and RETRIES in attributes:
             parameters, _ = _parameters(config, group, *records[attributes[RETRIES]])
         # Waits to be run; the sampler chooses the parameters that are not given.
