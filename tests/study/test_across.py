@@ -119,6 +119,6 @@ def test_check_says_once_what_studies_share_how_many_they_are_and_what_they_supp
     fields = [line.split()[0] for line in output.splitlines() if line[2] != " "]
     _, second, third, fourth = (n for n, field in enumerate(fields) if field.startswith("tables@"))
     assert "strategies" in fields[:second]
-    # Another seed; another data set and the model for it.
-    assert fields[second + 1 : third] == ["sampler"]
-    assert fields[third + 1 : fourth] == ["data", "backbone", "note"]
+    # Another seed; another data set and the model for it. Notes are shown of every study.
+    assert fields[second + 1 : third] == ["sampler", "note"]
+    assert fields[third + 1 : fourth] == ["data", "backbone", "note", "note"]

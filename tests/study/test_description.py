@@ -23,7 +23,9 @@ def looked_at(path: Path, home: Path, *overrides: str) -> Study:
 
 
 def notes(path: Path, home: Path, *overrides: str) -> list[str]:
-    return description.notes(looked_at(path, home, *overrides))
+    """All but that on random weights, which the tiny study has too."""
+    said = description.notes(looked_at(path, home, *overrides))
+    return [note for note in said if "keep random weights" not in note]
 
 
 @pytest.fixture
@@ -123,6 +125,21 @@ def test_a_note_says_what_will_not_do_what_it_is_named_for(
     quiet: Path, home: Path, overrides: list[str], expected: list[str]
 ) -> None:
     assert notes(quiet, home, *overrides) == expected
+
+
+def test_stages_that_are_frozen_from_scratch_are_told(quiet: Path, home: Path) -> None:
+    (note,) = description.notes(looked_at(quiet, home))
+    assert note == (
+        "freeze_depth: the frozen stages of sgd-all, adamw-all keep random weights, because "
+        "backbone.weights is not set"
+    )
+    # Trained later, or not at all frozen.
+    phases = "{one: {epochs: 1, freeze_depth: all}, two: {epochs: 2, freeze_depth: 0}}"
+    others = (
+        ("compare={optimizer: [sgd]}", f"recipe.phases={phases}"),
+        ("compare={optimizer: [sgd]}", "recipe.freeze_depth=0"),
+    )
+    assert not any(description.notes(looked_at(quiet, home, *given)) for given in others)
 
 
 def test_in_a_joint_study_an_idle_knob_is_seen_too(write_study: Write, home: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from workbench import usercode
 from workbench.engine.optimizers import OPTIMIZERS
+from workbench.messages import listed
 from workbench.record.strategy import Plan
 from workbench.study import space
 from workbench.study.config.study_config import StudyConfig
@@ -22,6 +24,7 @@ def of_settings(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
         *_search_notes(config),
         *_epoch_notes(plans),
         *_unfreezing_notes(plans),
+        *_random_stages(plans),
         *_idle_knobs(config, plans),
         *_enqueue_notes(config),
     ]
@@ -38,6 +41,23 @@ def _unfreezing_notes(plans: dict[str, Plan]) -> list[str]:
                     f"{counted(phase.epochs, 'epoch')}; the others stay frozen"
                 )
     return found
+
+
+def _random_stages(plans: dict[str, Plan]) -> list[str]:
+    """What is no linear probe of a pretrained model, although it looks like one."""
+    names = [
+        name
+        for name, plan in plans.items()
+        if plan.weights is None
+        and not usercode.is_reference(plan.backbone["name"])
+        and all(phase.freeze_depth and not phase.unfreeze_every for phase in plan.phases)
+    ]
+    if not names:
+        return []
+    return [
+        f"freeze_depth: the frozen stages of {listed(names)} keep random weights, because "
+        "backbone.weights is not set"
+    ]
 
 
 def _sampler_notes(config: StudyConfig) -> list[str]:
