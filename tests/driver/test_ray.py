@@ -188,7 +188,8 @@ class Pausing(Unseen):
             if len(trials) == 2 and all(trial.history() for trial in trials):
                 # Only now and only once: a worker first loads its libraries, for seconds.
                 self._workers._resources = Resources(device="cpu", cpus=2, stall_timeout=6.0)
-                self.trial = trials[0]
+                # The one that began last: the other one may be about to end.
+                self.trial = min(trials, key=lambda trial: len(trial.history()))
                 worker = psutil.Process(int(self.trial.lock_path.read_text().split()[1]))
                 agent, node, *_ = worker.parents()
                 self._stopped = [worker, agent, node]
