@@ -161,12 +161,9 @@ class _Attempt:
         if state is State.COMPLETE and (chosen := self.chosen) is not None:
             data, preparation = self.data, self.preparation
             assert data is not None and preparation is not None
+            kept = self.directory, self.spec, chosen, data, preparation
             if self.keeps_weights:
-                self.store(
-                    lambda: saved_weights.write_weights(
-                        self.directory, self.spec, chosen, data, preparation
-                    )
-                )
+                self.store(lambda: saved_weights.write_weights(*kept))
             self.store(
                 lambda: artifacts.write_examination(self.directory, chosen.scores, chosen.mistakes)
             )
