@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -117,6 +118,32 @@ def test_a_file_in_the_current_directory_is_never_imported_by_a_worker(
     warm.run(driver)
     assert driver.lost_trials == []
     assert [result.state for _, result in driver.finished] == [State.COMPLETE]
+
+
+@pytest.mark.timeout(120)
+def test_pictures_are_drawn_by_the_workers_or_else_in_this_process(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories = trial_directories(3, tiny, home, tmp_path)
+    workers = LocalWorkers(2, tmp_path / "logs")
+    here: list[TrialDirectory] = []
+    monkeypatch.setattr("workbench.trial.artifacts.draw_best", here.extend)
+    try:
+        workers.run(FixedTrials([*directories]))
+        workers.draw(directories)
+        drawn = [(at.artifacts / "confusion_matrix.png").stat().st_size for at in directories]
+        assert min(drawn) > 1000
+        assert here == []
+        first, second = (psutil.Process(worker.pid) for worker in workers._pool)
+        # One ends while it draws, the other one before.
+        first.suspend()
+        second.kill()
+        second.wait()
+        threading.Timer(0.5, first.kill).start()
+        workers.draw(directories)
+        assert here == directories
+    finally:
+        workers.close()
 
 
 @pytest.mark.timeout(120)

@@ -12,7 +12,7 @@ from tests.support.commands import call
 from tests.support.mlflow_home import runs_of
 from workbench import record
 from workbench.commands import browse
-from workbench.driver import Driver
+from workbench.driver import Driver, Workers
 from workbench.driver.resources import Resources
 from workbench.record import Result, State, TrialDirectory
 from workbench.study.config import Changed, load
@@ -34,7 +34,7 @@ class Silent:
         return None
 
 
-class Scripted:
+class Scripted(Workers):
     """Ends trials at once, the way that their numbers say."""
 
     local = True

@@ -24,7 +24,7 @@ from tests.support.tiny import TWO, Silent
 from tests.support.virtual_workers import score
 from workbench import record
 from workbench.commands.session import readable
-from workbench.driver import Driver, attempts
+from workbench.driver import Driver, Workers, attempts
 from workbench.driver.leases import Busy
 from workbench.driver.resources import Resources
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
@@ -39,7 +39,7 @@ from workbench.tracker.store import StoreError
 Write = Callable[..., Path]
 
 
-class MadeUpTraining:
+class MadeUpTraining(Workers):
     """Stands where workers stand, so that the search alone is tested: no network is trained.
 
     Args:

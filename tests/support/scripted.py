@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver
+from workbench.driver import Driver, Workers
 from workbench.driver.progress import GroupProgress
 from workbench.driver.resources import Resources
 from workbench.driver.signals import Stop
@@ -79,7 +79,7 @@ class ListSource:
         return []
 
 
-class Script:
+class Script(Workers):
     """Workers that do what a function says: the real ones are tested in test_workers."""
 
     local = True

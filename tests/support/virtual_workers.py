@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.tiny import Silent
 from workbench import record
-from workbench.driver import Driver
+from workbench.driver import Driver, Workers
 from workbench.driver.resources import Resources
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.study.config import load
@@ -62,7 +62,7 @@ class _Busy:
     epochs: int = field(compare=False)
 
 
-class VirtualWorkers:
+class VirtualWorkers(Workers):
     """Runs trials in virtual time, as ``driver.Workers``.
 
     Attributes:

@@ -347,7 +347,7 @@ def test_an_artifact_that_cannot_be_written_costs_no_trial(
     assert result.state is State.COMPLETE
     assert directory.result() == result
     assert "cannot make the scores of the classes" in caplog.text
-    artifacts.draw_best(directory)
+    artifacts.draw_best([directory])
     assert "cannot make the confusion matrix" in caplog.text
 
 
@@ -356,7 +356,7 @@ def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
 ) -> None:
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     trial_run.run(directory, report=go_on, interrupted=never)
-    artifacts.draw_best(directory)
+    artifacts.draw_best([directory])
     assert (directory.artifacts / "confusion_matrix.png").stat().st_size > 1000
 
 
@@ -420,7 +420,7 @@ def test_the_best_trials_mistakes_are_drawn_where_samples_are_images(
     spec = planned(spec_for(file, home), batch_size=50)
     directory = directory_for(spec, tmp_path / "t")
     trial_run.run(directory, report=go_on, interrupted=never)
-    artifacts.draw_best(directory)
+    artifacts.draw_best([directory])
     assert (directory.artifacts / "mistakes.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -438,7 +438,7 @@ def test_the_table_of_misread_texts_is_escaped(
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     row = {"sample": 7, "name": "x<y", "true": "a", "predicted": "b", "confidence": 0.9}
     artifacts.write_mistakes(directory, [row])
-    artifacts.draw_best(directory)
+    artifacts.draw_best([directory])
     page = (directory.artifacts / "mistakes.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
     assert "x&lt;y" in page and "<script>" not in page
@@ -452,7 +452,7 @@ def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     trial_run.run(directory, report=go_on, interrupted=never)
     (directory.artifacts / "mistakes.json").write_text("[")
-    artifacts.draw_best(directory)
+    artifacts.draw_best([directory])
     assert "cannot make the picture of the mistakes" in caplog.text
     assert (directory.artifacts / "confusion_matrix.png").exists()
 
@@ -655,7 +655,7 @@ def test_a_users_training_leaves_a_record_like_any_other(
     assert result.parameters["total"] > 0
     assert result.confusion is not None and sum(map(sum, result.confusion)) == 40
     assert (directory.artifacts / "per_class.csv").exists()
-    artifacts.draw_best(directory)
+    artifacts.draw_best([directory])
     assert (directory.artifacts / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
     spec = directory.spec()
     assert spec is not None

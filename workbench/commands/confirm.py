@@ -302,11 +302,9 @@ class _Confirmation:
             return
         study = self.study
         if role is Role.CONFIRMATION:
-            from workbench.trial import artifacts
-
-            for spec in source.kept:
-                directory = record.directory_of(study.directory, spec)
-                artifacts.draw_best(directory)
+            kept = [record.directory_of(study.directory, spec) for spec in source.kept]
+            self.session.workers.draw(kept)
+            for directory in kept:
                 page.mirror.changed(directory)
         else:
             selected = choose(study, self.plan)

@@ -127,7 +127,7 @@ def search(
             notes=description.notes(study),
             trains=trains,
             note=lambda groups: parent_run.note(config, groups),
-            finish=lambda page: _keep_best(source.best(), page),
+            finish=lambda page: _keep_best(session.workers, source.best(), page),
         )
     fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
     return replace(
@@ -157,10 +157,8 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
     return None
 
 
-def _keep_best(best: Mapping[str, TrialDirectory], page: ParentRun) -> None:
+def _keep_best(workers: Workers, best: Mapping[str, TrialDirectory], page: ParentRun) -> None:
     """Show the best trial of each strategy with its weights and its confusion matrix."""
-    from workbench.trial import artifacts
-
+    workers.draw([*best.values()])
     for strategy, directory in best.items():
-        artifacts.draw_best(directory)
         page.mirror.best(strategy, directory)

@@ -89,6 +89,12 @@ class Workers(Protocol):
     def run(self, driver: Driver) -> None:
         """Run the trials of the driver until it has no more and the last one has ended."""
 
+    def draw(self, directories: Sequence[TrialDirectory]) -> None:
+        """Draw the pictures of trials that have ended: here, or where torch is loaded."""
+        from workbench.trial import artifacts
+
+        artifacts.draw_best(directories)
+
     def kill(self) -> None:
         """Kill what is running without waiting for it; safe in a signal handler."""
 

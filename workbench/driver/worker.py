@@ -37,6 +37,7 @@ class Message(TypedDict, total=False):
 
     Attributes:
         run: To the worker: the path of a trial's record.
+        draw: To the worker: the paths of trials whose pictures it should draw.
         interrupt: To the worker: stop the trial after this step.
         decision: To the worker: the answer to ``epoch``.
         epoch: An ``EpochResult`` as JSON.
@@ -44,10 +45,12 @@ class Message(TypedDict, total=False):
         fenced: A later attempt of the trial has begun.
         lost: Why the trial must be tried again.
         halt: Why no trial can run, for example because the disk is full.
+        drawn: The pictures are there.
         ended: Why a worker of a node has ended.
     """
 
     run: str
+    draw: list[str]
     interrupt: bool
     decision: str
     epoch: str
@@ -55,6 +58,7 @@ class Message(TypedDict, total=False):
     fenced: bool
     lost: str
     halt: str
+    drawn: bool
     ended: str
 
 
@@ -79,8 +83,8 @@ def run_trial(
 
 
 def _work(connection: Connection) -> None:
-    """Run the trials that the driver sends, until the driver closes the connection."""
-    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    """Do what the driver asks for, until it closes the connection."""
+    orders: queue.SimpleQueue[Message] = queue.SimpleQueue()
     answers: queue.SimpleQueue[Decision] = queue.SimpleQueue()
     interrupt = threading.Event()
 
@@ -90,11 +94,11 @@ def _work(connection: Connection) -> None:
                 message = json.loads(connection.recv_bytes())
             except (EOFError, OSError):
                 os._exit(1)  # The driver is gone; the main thread may be deep in native code.
-            if "run" in message:
+            if "run" in message or "draw" in message:
                 interrupt.clear()
                 while not answers.empty():
                     answers.get()  # to a report of the trial before, which was given up
-                orders.put(message["run"])
+                orders.put(message)
             elif "interrupt" in message:
                 interrupt.set()
             else:
@@ -118,7 +122,14 @@ def _work(connection: Connection) -> None:
 
     _load_libraries()
     while True:
-        directory = TrialDirectory(Path(orders.get()))
+        order = orders.get()
+        if "draw" in order:
+            from workbench.trial import artifacts
+
+            artifacts.draw_best([TrialDirectory(Path(path)) for path in order["draw"]])
+            send({"drawn": True})
+            continue
+        directory = TrialDirectory(Path(order["run"]))
         spec = directory.stored_spec()
         asked = partial(report, directory, 1 if spec is None else spec.attempt)
         send(run_trial(directory, asked, interrupt.is_set))

@@ -34,7 +34,7 @@ def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> Non
         driver.finish(directory, record.result_from_json(message["result"]))
 
 
-class InlineWorkers:
+class InlineWorkers(Workers):
     """Runs trials one after another in this process, for debugging."""
 
     local = True
@@ -247,6 +247,21 @@ class LocalWorkers(WorkerPool["LocalWorker"]):
     def count(self, resources: Resources) -> int:
         """The number given, or else what the resources of the machine suffice for."""
         return self._given or local_count(resources)
+
+    def draw(self, directories: Sequence[TrialDirectory]) -> None:
+        """Draw in the workers, which have loaded torch and the data."""
+        free = [worker for worker in self._pool if not worker.ended()]
+        left = list(directories if not free else ())
+        shares = [directories[place :: len(free)] for place in range(len(free))]
+        for worker, share in zip(free, shares, strict=True):
+            worker.send({"draw": [str(directory.path) for directory in share]})
+        for worker, share in zip(free, shares, strict=True):
+            try:
+                while "drawn" not in worker.receive():
+                    pass
+            except WorkerEnded:
+                left += share
+        super().draw(left)
 
     def kill(self) -> None:
         """Kill the processes and everything that they have started, without waiting."""

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -99,17 +99,18 @@ def identified(rows: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, 
     ]
 
 
-def draw_best(directory: TrialDirectory) -> None:
-    """Draw the confusion matrix and the mistakes of a trial on validation data.
+def draw_best(directories: Iterable[TrialDirectory]) -> None:
+    """Draw the confusion matrix and the mistakes of trials on validation data.
 
     Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
     (``mistakes.html``). A failure is logged and the picture left out.
     """
-    with writing(directory.artifacts):
-        with _failure_logged(directory, "confusion matrix"):
-            _draw_confusion(directory)
-        with _failure_logged(directory, "picture of the mistakes"):
-            _show_mistakes(directory)
+    for directory in directories:
+        with writing(directory.artifacts):
+            with _failure_logged(directory, "confusion matrix"):
+                _draw_confusion(directory)
+            with _failure_logged(directory, "picture of the mistakes"):
+                _show_mistakes(directory)
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:
