@@ -77,7 +77,8 @@ class Activations:
 
     def part(self, rows: Tensor) -> Activations:
         """Those of some of the samples."""
-        return replace(self, values=tuple(value[rows] for value in self.values))
+        values = tuple(value.index_select(0, rows) for value in self.values)
+        return replace(self, values=values)
 
 
 Forward = Callable[..., Any]
