@@ -362,8 +362,9 @@ def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story)
     "override", ["confirm.seeds=8", "confirm.smallest_effect=0.1", "confirm.contrast=baseline"]
 )
 def test_a_confirmation_that_has_begun_takes_no_other_settings(story: Story, override: str) -> None:
-    with pytest.raises(Changed, match="has begun by another protocol"):
-        confirmed(story.file, story.home, override)
+    for command in (confirmed, run):
+        with pytest.raises(Changed, match="has begun by another protocol"):
+            command(story.file, story.home, override)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,12 +34,22 @@ def refusals(study: Study) -> list[str]:
         if preregistration.begun(study.directory):
             preregistration.refuse_more_trials(study)
             if not study.inputs.absent:
-                plan = planning.plan_of_confirmation(study)
-                preregistration.hold(plan, study)
-                second_look.begun(plan, study)
+                refuse_another_protocol(study)
     except (Changed, Unready, StudyFileError) as error:
         return [str(error)]
     return []
+
+
+def refuse_another_protocol(study: Study) -> None:
+    """Compare the study with the protocols of its confirmation, if that has begun.
+
+    Raises:
+        Changed, StudyFileError, Unready: ``confirm`` would refuse it.
+    """
+    if preregistration.begun(study.directory):
+        plan = planning.plan_of_confirmation(study)
+        preregistration.hold(plan, study)
+        second_look.begun(plan, study)
 
 
 def refuse_fresh_seeds(study: Study) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from workbench.commands import home_studies, parent_run, session
 from workbench.commands.outcomes import Outcome, damaged_checkpoints, outcome_of
 from workbench.commands.parent_run import ParentRun
+from workbench.commands.refusals import refuse_another_protocol
 from workbench.commands.session import Session, Shown, Watcher, readable
 from workbench.driver import Workers
 from workbench.driver.leases import lease
@@ -52,8 +53,8 @@ def run_study(
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-        Changed: Trials exist that were made with other settings, or a confirmation has begun that
-            depends on the failed trials.
+        Changed: Trials exist that were made with other settings, or a confirmation has begun with
+            other settings or depends on the failed trials.
         Busy: Another driver holds the study.
         Broken: Every trial fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
@@ -114,6 +115,8 @@ def search(
         damaged = damaged_checkpoints(study.directory)
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
+        if not (trains or above):
+            refuse_another_protocol(study)
         unsent = None if trains else parent_run.settled(study, Role.SEARCH)
         if unsent is not None:
             session.watcher.end()
