@@ -59,7 +59,7 @@ def test_a_project_is_moved_after_its_search_and_copied_after_its_confirmation(
     works("confirm", "tiny", "--yes", "--inline", "--home", ".")
     assert "tiny: MLflow is up to date." in works("sync", "tiny")
     told = works("predict", "tiny/sgd", "mine/new.csv")
-    assert len(told.splitlines()) == 5, "a header, three rows, and which model it was"
+    assert len(told.splitlines()) == 6, "a header, three rows, which model it was, and its values"
     assert not home.exists()
 
     copy = tmp_path / "copy"

@@ -17,6 +17,7 @@ import torch
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
+from tests.support.commands import works
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
@@ -107,7 +108,20 @@ def test_a_strategy_stands_for_its_confirmed_model_once_the_confirmation_is_comp
     confirm_study("tiny", settings, own_home, InlineWorkers(), Unseen(), agree=lambda _: True)
     words = ["predict", "tiny/sgd", str(wines), "--home", str(own_home)]
     done = CliRunner().invoke(app, words)
-    assert (done.exit_code, done.stderr) == (0, "178 predictions of tiny/confirmation/sgd/000\n")
+    own, other = (
+        browse.trial(own_home, "tiny", f"confirmation/sgd/00{number}").summary.test["test/accuracy"]
+        for number in (0, 1)
+    )
+    told = (
+        f"tiny/confirmation/sgd/000 has test/accuracy {own:.4f}; "
+        f"the mean over 2 completed seeds is {(own + other) / 2:.4f}.\n"
+    )
+    assert own != other
+    assert (done.exit_code, done.stderr) == (
+        0,
+        f"178 predictions of tiny/confirmation/sgd/000\n{told}",
+    )
+    assert works("export", "tiny/sgd", own_home / "model", "--home", own_home).endswith(told)
     verdict = browse.study(own_home, "tiny").summary.verdict
     assert verdict is not None and verdict.leader is not None
     assert predict(own_home, "tiny", wines).model == f"tiny/confirmation/{verdict.leader}/000"

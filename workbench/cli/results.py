@@ -224,6 +224,8 @@ def predict(
         found.write(sys.stdout)
     where = "" if out is None else f": {out}"
     typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
+    if found.measured:
+        typer.echo(f"{found.measured}.", err=True)
     if found.scores:
         scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
         typer.echo(f"against their labels: {scores}", err=True)
@@ -254,6 +256,8 @@ def export(
     with terminal.errors(also=(saved_model.Unusable,)):
         found = export.export(home.absolute(), model, folder, formats=formats)
     typer.echo(f"{found.name}: {folder}")
+    if found.measured:
+        typer.echo(f"{found.measured}.")
 
 
 @results.command()

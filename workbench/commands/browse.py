@@ -110,9 +110,13 @@ def trial(home: Path, name: str, trial_name: str) -> TrialDetails:
     withheld = result is not None and bool(result.test) and not records.shows_test(spec)
     if result is not None and withheld:
         result = replace(result, test={})
+    group, tested = (spec.role, spec.group), spec.objective.tested
+    shown = (at for at, s in records.trials if (s.role, s.group) == group and records.shows_test(s))
+    ended = (at.result() for at in shown)
     return TrialDetails(
         summary=_summary_of_trial(directory, spec, records),
         withheld=withheld,
+        seeds=tuple(each.test[tested] for each in ended if each and tested in each.test),
         spec=spec,
         history=directory.history(),
         result=result,

@@ -10,6 +10,7 @@ import re
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from workbench import record, usercode
 from workbench.commands import browse
@@ -27,6 +28,7 @@ from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tracker.models import DESCRIPTION
 from workbench.trial import code, saved_weights
 from workbench.trial.artifacts import data_of
+from workbench.verdict.wording import numbers
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
@@ -68,7 +70,18 @@ def load_trial(trial: TrialDetails) -> SavedModel:
         targets=data_of(spec).train.targets if own_task else None,
         # Trained on an accelerator, used wherever there is one or none.
         device="auto" if plan.device != "cpu" else "cpu",
+        measured=_measured(trial),
     )
+
+
+def _measured(trial: TrialDetails) -> str:
+    """The model is that of one seed, which may be far from the mean."""
+    metric, seeds = trial.spec.objective.tested, trial.seeds
+    if metric not in trial.summary.test:
+        return ""
+    own, mean = numbers.measured(trial.summary.test[metric]), numbers.measured(fmean(seeds))
+    of = f"{trial.spec.study}/{trial.summary.trial} has {metric} {own}"
+    return f"{of}; the mean over {numbers.counted(len(seeds), 'completed seed')} is {mean}"
 
 
 def predict(home: Path, run: str, path: Path) -> Predictions:

@@ -25,6 +25,7 @@ class Predictions:
             for each class; for numbers each column in its own units.
         rows: In the order of the data.
         model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
+        measured: What the model reached; see ``SavedModel``.
         scores: The task's metrics, where the data have labels; see ``labels_of``.
         unscored: Why data with labels have no scores; see ``own_data``.
     """
@@ -32,6 +33,7 @@ class Predictions:
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     model: str = ""
+    measured: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     unscored: str = ""
 

@@ -46,6 +46,7 @@ class SavedModel(nn.Module):
 
     Attributes:
         name: ``STUDY/STRATEGY/NUMBER``, or with its role.
+        measured: Of a confirmed model: its test value, and the mean over seeds; else empty.
         description: What was kept with its weights.
         network: The fine-tuned model, on ``device``.
         task: That of the trial.
@@ -59,6 +60,7 @@ class SavedModel(nn.Module):
         *,
         targets: Tensor | None = None,
         device: str = "auto",
+        measured: str = "",
     ) -> None:
         """Build the model.
 
@@ -68,12 +70,13 @@ class SavedModel(nn.Module):
             weights: State dict of ``network``.
             targets: Of the training part, which a user's own task may need.
             device: As in a plan.
+            measured: See the class.
 
         Raises:
             Unusable: The backbone or its code is missing or has changed, or the weights do not fit.
         """
         super().__init__()
-        self.name, self.description = name, description
+        self.name, self.description, self.measured = name, description, measured
         prepared = description.preparation
         with explained():
             # Changed code would load the weights and compute something else with them.
@@ -133,7 +136,7 @@ class SavedModel(nn.Module):
             ).cpu()
             target = self.description.target
             found = table(self.task, target, self.classes, outputs, names)
-            found = replace(found, model=self.name)
+            found = replace(found, model=self.name, measured=self.measured)
             if not isinstance(data, Path | str):
                 return found
             dataset = self.description.preparation.dataset

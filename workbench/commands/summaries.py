@@ -131,11 +131,13 @@ class TrialDetails:
 
     Attributes:
         withheld: Whether it has test values that must not be shown yet.
+        seeds: The objective on the test split of all runs of its configuration that may be shown.
         result: Without its test values, where they are withheld; None while it runs.
     """
 
     summary: TrialSummary
     withheld: bool
+    seeds: tuple[float, ...]
     spec: TrialSpec
     history: list[EpochResult]
     result: Result | None
