@@ -17,7 +17,7 @@ import torch
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from tests.support.commands import works
+from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
@@ -147,6 +147,23 @@ def test_a_trial_without_weights_is_told_which_ones_have_them(searched: Path, wi
     lacking = name[:-1] + ("1" if name.endswith("0") else "0")
     with pytest.raises(Unusable, match=f"{lacking} has no weights: .* {other}, {name}"):
         predict(searched, lacking, wines)
+
+
+def test_a_strategy_without_weights_is_told_how_to_get_them_again(
+    own_home: Path, wines: Path
+) -> None:
+    _, directory = kept(own_home)
+    directory.drop_weights()
+    for command in (
+        ("predict", "tiny/sgd", wines),
+        ("export", "tiny/sgd", own_home / "model"),
+        ("register", "tiny", "--strategy", "sgd"),
+    ):
+        code, _, errors = call(*command, "--home", own_home)
+        assert code == 2 and "No trial of tiny/sgd has weights: only the best one" in errors
+    shutil.rmtree(directory.path)
+    run_study(Path("tiny"), [], own_home, InlineWorkers(), Unseen())
+    assert find(own_home, "tiny/sgd").directory == directory.path, "as the message says"
 
 
 def test_damaged_weights_are_refused(own_home: Path, wines: Path) -> None:

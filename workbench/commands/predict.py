@@ -98,7 +98,7 @@ def find(home: Path, run: str) -> TrialDetails:
 
     Raises:
         Unknown: There is none.
-        Unusable: The study has no trial that has completed.
+        Unusable: The study has no trial that has completed, or the strategy none with weights.
     """
     if match := _RUN_ID.fullmatch(run):
         run = _key_of(home, match["id"])
@@ -110,13 +110,22 @@ def find(home: Path, run: str) -> TrialDetails:
         if not name:
             raise Unusable(f"No trial of {study} has completed.")
     directory = record.study_directory(home, study)
-    confirmed = confirmation_progress(directory, record.scan(directory))
+    trials = record.scan(directory)
+    confirmed = confirmation_progress(directory, trials)
     roles = [Role.SEARCH]
     if confirmed is not None and confirmed.seeds_shown:
         roles.insert(0, Role.CONFIRMATION)
     # One trial of each role keeps its weights.
     kept = [spec for spec in _with_weights(directory) if spec.strategy == name]
     models = [spec.full_name for role in roles for spec in kept if spec.role is role]
+    if not models and any(spec.strategy == name for _, spec in trials):
+        raise Unusable(
+            f"No trial of {study}/{name} has weights: only the best one that has completed keeps "
+            "them, that of an own training only if it yields them. "
+            f"workbench show {study}/{name} lists the trials from the best on. If the weights were "
+            f"deleted, delete the record of that trial too (workbench show {study}/TRIAL says "
+            f"where it is), then workbench run {study} trains it again."
+        )
     return browse.trial(home, study, models[0] if models else name)
 
 
