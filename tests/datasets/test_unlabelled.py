@@ -18,7 +18,7 @@ from workbench import datasets
 from workbench.datasets import Data
 from workbench.datasets.preparation import preparation_of
 from workbench.datasets.samples import Inputs, Texts
-from workbench.datasets.unlabelled import New
+from workbench.datasets.unlabelled import New, labels_of
 from workbench.datasets.unlabelled import read_unlabelled as read_prepared
 
 HEADER = "age,colour,grade\n"
@@ -257,3 +257,26 @@ def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: P
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty has no images; images end in \.jpg"):
         read_unlabelled({"name": "digits"}, tmp_path / "empty", data, target="class")
+
+
+@pytest.mark.parametrize(
+    ("target", "found", "expected"),
+    [
+        ("class", {"y": np.array([7, 5, 7])}, [1, 0, 1]),
+        ("class", {"targets": np.array(["7", "5", "7"])}, [1, 0, 1]),
+        ("class", {"y": np.array([0, 1, 0]), "classes": np.array(["7", "5"])}, [1, 0, 1]),
+        ("class", {"y": np.array([7, 5, 6])}, None),
+        ("class", {"y": np.array([7, 5])}, None),
+        ("class", {}, None),
+        ("labels", {"y": np.array([[1, 0], [0, 0], [1, 1]])}, [[1, 0], [0, 0], [1, 1]]),
+        ("numbers", {"y": np.array([[1, 2], [3, 4], [5, 6]])}, [[1, 2], [3, 4], [5, 6]]),
+        ("numbers", {"y": np.array([1, 2, 3])}, None),
+    ],
+)
+def test_arrays_have_labels_where_they_have_the_model_s_targets(
+    tmp_path: Path, target: str, found: dict[str, Any], expected: list[Any] | None
+) -> None:
+    path = tmp_path / "new.npz"
+    np.savez(path, x=np.zeros((3, 4), dtype=np.float32), **found)
+    labels = labels_of({"name": "arrays"}, path, ["a", "b", "c"], target, ["5", "7"])
+    assert (None if labels is None else labels.tolist()) == expected

@@ -200,8 +200,9 @@ def labels_of(
 ) -> Tensor | None:
     """The labels that new data have; None where a sample has none.
 
-    Those of images are the names of their folders, those of a table its target column. Only single
-    classes and a single column of numbers are read.
+    Those of images are the names of their folders, those of a table its target column, those of an
+    ``.npz`` file its targets. Of images and tables only single classes and a single column of
+    numbers are read.
 
     Args:
         dataset: That of the trial.
@@ -211,7 +212,7 @@ def labels_of(
         classes: Names of the classes.
 
     Returns:
-        Labels ``int64 [N]``, or numbers ``float32 [N, 1]``.
+        Classes ``int64 [N]``, labels ``float32 [N, L]``, or numbers ``float32 [N, T]``.
     """
     column = dataset.get("target", dataset.get("label"))
     if path.is_dir() and column is None:
@@ -224,6 +225,16 @@ def labels_of(
             values = torch.tensor(rows.numbers(frame[column])).float().unsqueeze(1)
             return None if values.isnan().any() else values
         words = rows.words(frame[column])
+    elif path.suffix.lower() == ".npz":
+        try:
+            found = arrays.read(target=target, path=str(path), targets=dataset.get("targets"))
+        except ValueError:
+            return None  # No targets, or others than the task's.
+        if target != "class":
+            return found.targets if found.targets.shape == (len(names), len(classes)) else None
+        words = [dict(enumerate(found.classes)).get(number) for number in found.targets.tolist()]
+        if len(words) != len(names):
+            return None
     else:
         return None
     known = {name: number for number, name in enumerate(classes)}
