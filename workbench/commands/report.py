@@ -36,7 +36,7 @@ class Written:
 
     Attributes:
         pages: Its page; of a file with ``across`` that of each study, and last the one over all.
-        verdict: Word and headline of a finished confirmation; empty without one.
+        verdict: Word and headline; empty where a file with ``across`` has none over all yet.
         needed: How many seeds would be enough for a conclusion; empty where nothing is to be said.
         usable: Whether any trial has completed and, of a finished confirmation, whether its runs
             could answer the question: not NOT COMPARABLE and not UNDERPOWERED BY DESIGN.
@@ -319,7 +319,7 @@ def _write(
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     return Written(
         pages=(writing.write(composed, folder, venue, percent=percent),),
-        verdict=f"{judged.heading}  {judged.headline}" if finished else "",
+        verdict=f"{judged.heading}  {judged.headline}",
         needed=(summary.needed or "") if finished else "",
         usable=summary.usable and not unanswered,
         notes=(*notes, *_edited(found.study, file)),

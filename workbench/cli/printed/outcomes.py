@@ -181,7 +181,7 @@ def _next(console: Console, outcome: Outcome) -> None:
 
 
 def report(console: Console, written: Written, *, quiet: bool = False) -> None:
-    """The verdict of a finished confirmation, the report's path, and that of its article."""
+    """The verdict, the report's path, and that of its article."""
     if written.verdict and not quiet:
         print_line(console, written.verdict)
         _needed(console, written.needed)
