@@ -141,6 +141,8 @@ def test_other_names_of_arrays_are_said_in_the_study_file(tmp_path: Path) -> Non
     ):
         read(tmp_path / "b.npz")
     assert len(tensor(read(tmp_path / "b.npz", inputs="pictures", targets="kind"))) == 4
+    with pytest.raises(ValueError, match=r"targets names the array kin, .* did you mean kind\?"):
+        read(tmp_path / "b.npz", inputs="pictures", targets="kin")
 
 
 def test_a_folder_of_npy_files_is_read_like_an_archive(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_a_second_trial_gets_the_very_tensors_of_the_first() -> None:
     [
         ({"name": "digitz"}, r"no data set digitz; did you mean digits\?"),
         ({"name": "wine", "channels": 3}, "wine has no option channels; its options are classes"),
-        ({"classes": [5, 12]}, "has 12, but the data set's classes are 0, 1, 2"),
+        ({"classes": [5, 12]}, "has 12, which the data set does not have; its classes are 0, 1, 2"),
         ({"classes": [5]}, "at least two different classes"),
         ({"classes": []}, "is empty; it must name at least two"),
         ({"classes": [5, 6, 5]}, "at least two different classes"),

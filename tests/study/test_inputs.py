@@ -35,6 +35,31 @@ def test_a_split_that_cannot_be_drawn_is_named(write_study: Write, home: Path) -
     assert "leave nothing to train on" in problem
 
 
+@pytest.mark.parametrize(
+    ("option", "key", "reason"),
+    [
+        ("target: kin", "target", "found 'kin': dataset.target names the column kin, "),
+        ("classes: [rde, blue]", "classes", "found a list of 2: dataset.classes has rde, "),
+        ("split: {group: kin}", "split.group", "found 'kin': dataset.split.group names "),
+        ("delimiter: ';;'", "delimiter", "found ';;': "),
+        ("path: wine.csv", "path", "found 'wine.csv': There is no file "),
+    ],
+)
+def test_a_problem_with_an_option_of_the_data_is_at_its_own_line(
+    write_study: Write, home: Path, option: str, key: str, reason: str
+) -> None:
+    options = {"path": "path: wines.csv", "target": "target: kind", key.split(".")[0]: option}
+    lines = "".join(f"\n    {written}" for written in options.values())
+    file = write_study(("{name: wine, validation: 40, test: 40}", f"\n    name: table{lines}"))
+    rows = (f"{n},{('red', 'blue')[n % 2]}\n" for n in range(40))
+    (file.parent / "wines.csv").write_text("size,kind\n" + "".join(rows))
+    (problem,) = problems(file, home)
+    line = file.read_text().splitlines().index(f"    {option}") + 1
+    assert problem.startswith(f"{file}:{line}: recipe.dataset.{key}: {reason}")
+    near = {"target": "kind", "classes": "red", "split.group": "kind", "path": "wines.csv"}
+    assert key not in near or problem.endswith(f"; did you mean {near[key]}?")
+
+
 def test_a_backbone_that_cannot_take_the_samples_is_named(write_study: Write, home: Path) -> None:
     file = write_study(("{name: mlp, hidden: [8, 8]}", "small_cnn"))
     (problem,) = problems(file, home)

@@ -18,7 +18,7 @@ from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.datasets.reading import must_fit, readable_errors
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
-from workbench.messages import did_you_mean
+from workbench.messages import did_you_mean, listed
 
 _Array = NDArray[Any]
 _INPUTS, _TARGETS = ("x", "inputs", "X", "images"), ("y", "targets", "Y", "labels")
@@ -50,8 +50,8 @@ def read(
     """
     place = Path(path)
     arrays = _arrays(place)
-    inputs = inputs or _name_of("inputs", _INPUTS, arrays, place)
-    targets = targets or _name_of("targets", _TARGETS, arrays, place)
+    inputs = _name_of("inputs", [inputs] if inputs else _INPUTS, arrays, place)
+    targets = _name_of("targets", [targets] if targets else _TARGETS, arrays, place)
     names = next((arrays[name] for name in _CLASSES if name in arrays), None)
     classes = None if names is None else [str(name) for name in names.reshape(-1)]
     try:
@@ -107,6 +107,9 @@ def _name_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], plac
     for name in names:
         if name in arrays or any(PARTS.get(_affix(key, name)) == TRAIN for key in arrays):
             return name
+    if len(names) == 1:
+        hint = did_you_mean(names[0], arrays) or f"; its arrays are {listed(arrays)}."
+        raise ValueError(f"dataset.{what} names the array {names[0]}, which {place} lacks{hint}")
     raise ValueError(
         f"{place} has no {what}: its arrays are {', '.join(arrays) or 'none'}; name one in "
         f"dataset.{what}."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from workbench import downloads, usercode
 from workbench.downloads import Absent
@@ -143,11 +145,22 @@ class _StudyChecks:
             error = self._refusal(check)
             if error is not None:
                 failed.add(knob)
-                at: Location = ("tune", tuned) if tuned else self._config.location(knob)
-                shown = value if tuned else written.get(f"{knob}.name", written.get(knob))
+                place = (self._option(knobs, str(error)) if knob == "dataset" else None) or knob
+                at: Location = ("tune", tuned) if tuned else self._config.location(place)
+                shown = value if tuned else written.get(f"{place}.name", written.get(place))
                 problem = self._config.document.problem(at, shown, "what fits")
                 problems.append(replace(problem, reason=str(error).rstrip(".")))
         return problems
+
+    def _option(self, knobs: Knobs, refusal: str) -> str | None:
+        """The option of the data set that is refused: it is named, or its path is not there."""
+        options = flatten((), {"dataset": self._inputs.located("dataset", knobs["dataset"])})
+        named = re.search(r"\b(dataset\.[\w.]+) (?:is|has|names|lists) ", refusal)
+        for option, value in options.items():
+            path = str(value) if option.endswith("path") and not named else ""
+            if (named and option == named[1]) or (path in refusal and not Path(path).exists()):
+                return option
+        return None
 
     def _refusal(self, check: Callable[[], object]) -> Exception | None:
         """What a check refuses; where it is only a download that is missing, that is noted."""

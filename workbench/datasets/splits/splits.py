@@ -17,6 +17,7 @@ from torch import Tensor
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.datasets.splits import copies, grouped, strata
+from workbench.messages import did_you_mean, listed
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs
 
@@ -84,9 +85,10 @@ def pool(
     chosen = [str(label) for label in options.get("classes", names)]
     for label in chosen:
         if label not in names:
-            raise ValueError(
-                f"dataset.classes has {label}, but the data set's classes are {', '.join(names)}."
-            )
+            # Of numbers the nearest is hardly what was meant.
+            near = did_you_mean(label, () if label.isdigit() else names)
+            hint = near or f"; its classes are {listed(names, 20)}."
+            raise ValueError(f"dataset.classes has {label}, which the data set does not have{hint}")
     least, words = (
         (2, "at least two different classes") if target == "class" else (1, "some, each once,")
     )
