@@ -18,7 +18,7 @@ from workbench.commands import browse, verdict
 from workbench.commands.check import check_file
 from workbench.commands.confirmation_progress import ConfirmationProgress
 from workbench.commands.outcomes import Outcome
-from workbench.commands.summaries import VerdictSummary
+from workbench.commands.summaries import StudyDetails, VerdictSummary
 from workbench.driver.progress import GroupProgress
 from workbench.record import State
 from workbench.study.confirm.offer import Offer
@@ -342,6 +342,23 @@ def test_a_study_is_summed_up_in_one_row_and_its_trials_follow(paper: Paper, som
         "sgd-all/000 search complete 0.8000 2 1.0 learning_rate=0.01 momentum=0.9",
         "sgd-all/001 search failed 0 0.0 learning_rate=0.01 momentum=0.9 (diverged [1e9])",
     ]
+
+
+def test_a_study_a_strategy_and_a_trial_name_the_file_of_their_model(
+    paper: Paper, some: Studies
+) -> None:
+    kept = {}
+    for name in ("sgd-0/000", "sgd-all/000"):
+        path = kept[name] = browse.trial(some.home, "tiny", name).directory / "best.safetensors"
+        path.touch()
+    for within, name in ((None, "sgd-all/000"), ("sgd-0", "sgd-0/000")):
+        found = browse.found(some.home, "tiny", within)
+        assert isinstance(found, StudyDetails)
+        printed.study(paper.console, found)
+        assert paper.lines[-1] == f"weights of {name}: {kept[name]}"
+    assert paper.text.count("weights of") == 2, "of a study that of the best trial alone"
+    printed.trial(paper.console, browse.trial(some.home, "tiny", "sgd-0/000"))
+    assert f"weights {kept['sgd-0/000']}" in paper.lines
 
 
 def test_a_trial_is_printed_with_its_settings_and_its_epochs(paper: Paper, some: Studies) -> None:

@@ -142,6 +142,7 @@ def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> N
         "epochs": 2,
         "seconds": 1.0,
         "reason": None,
+        "weights": None,
         "seed": str(derive(1, "training", 0)),
         "hyperparameters": {"learning_rate": 0.01, "momentum": 0.9},
     }

@@ -234,6 +234,7 @@ def _summary_of_trial(
         epochs=history[-1].epochs_done if history else 0,
         seconds=sum(epoch.metrics.get("seconds", 0.0) for epoch in history),
         reason=reason,
+        weights=str(directory.weights) if directory.weights.exists() else None,
         seed=str(spec.seed),
         hyperparameters=spec.hyperparameters,
     )

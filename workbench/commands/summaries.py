@@ -87,6 +87,7 @@ class TrialSummary:
         epoch: The report whose value counts.
         epochs: Epochs done; a fraction where a trial reports within an epoch.
         reason: Why it ended as it did.
+        weights: The file of its model; None where it keeps none.
         seed: Text, because a number of its size is not safe in every reader of JSON.
     """
 
@@ -100,6 +101,7 @@ class TrialSummary:
     epochs: float
     seconds: float
     reason: str | None
+    weights: str | None
     seed: str
     hyperparameters: Mapping[str, Scalar]
 
@@ -119,6 +121,15 @@ class StudyDetails:
 
     summary: StudySummary
     trials: tuple[TrialSummary, ...]
+
+    @property
+    def models(self) -> list[TrialSummary]:
+        """Of several strategies the leader's trial that keeps its model; of one all that do."""
+        verdict, alone = self.summary.verdict, len({row.strategy for row in self.trials}) == 1
+        leader = self.summary.best_trial
+        if verdict and verdict.leader:
+            leader = f"{Role.CONFIRMATION}/{verdict.leader}/000"
+        return [row for row in self.trials if row.weights and (alone or row.trial == leader)]
 
     def as_json(self) -> dict[str, object]:
         """For ``show --json``."""

@@ -98,6 +98,8 @@ def study(console: Console, found: StudyDetails) -> None:
             escape(settings + reason),
         )
     console.print(table)
+    for row in found.models:
+        print_line(console, f"weights of {row.trial}: {row.weights}")
 
 
 def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> None:
@@ -118,6 +120,8 @@ def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> N
     for knob, chosen_value in summary.hyperparameters.items():
         print_field(console, knob, setting(chosen_value))
     print_field(console, "record", found.directory)
+    if summary.weights:
+        print_field(console, "weights", summary.weights)
     if run_id:
         print_field(console, "MLflow run", run_id)
     if history:
