@@ -402,6 +402,16 @@ def test_a_trial_that_reports_within_an_epoch_is_printed_by_epochs_and_its_own_m
     ]
 
 
+def test_a_trial_that_ran_out_of_memory_is_printed_with_its_micro_batch(
+    paper: Paper, some: Studies
+) -> None:
+    size = "16, halved after running out of memory"
+    done = replace(ended(State.COMPLETE, 0.9), provenance={"micro_batch_size": size})
+    some.trial("tiny", 3, 0, done)
+    printed.trial(paper.console, browse.trial(some.home, "tiny", "adamw-all/000"))
+    assert f"micro-batch {size}" in paper.lines
+
+
 def test_a_trial_that_failed_is_printed_with_its_reason_and_without_a_value(
     paper: Paper, some: Studies
 ) -> None:

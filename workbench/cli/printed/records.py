@@ -119,6 +119,8 @@ def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> N
         print_field(console, name, number(measured))
     for knob, chosen_value in summary.hyperparameters.items():
         print_field(console, knob, setting(chosen_value))
+    if found.result and (size := found.result.provenance.get("micro_batch_size")):
+        print_field(console, "micro-batch", size)
     print_field(console, "record", found.directory)
     if summary.weights:
         print_field(console, "weights", summary.weights)
