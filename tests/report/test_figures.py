@@ -669,6 +669,9 @@ def test_notes_on_the_first_weights_are_repeated() -> None:
     both = "20 test samples were in training. It is large."
     assert fact("weights", backbone=compared).finding == both
     assert "from scratch" in fact("weights", backbone={"weights": None}).finding
+    random = fact("weights", backbone={"notes": ["the frozen stages of a keep random weights"]})
+    assert random.status == "note"
+    assert random.finding.endswith("from scratch. The frozen stages of a keep random weights.")
 
 
 ORIGIN = {

@@ -128,7 +128,10 @@ def test_a_note_says_what_will_not_do_what_it_is_named_for(
 
 
 def test_stages_that_are_frozen_from_scratch_are_told(quiet: Path, home: Path) -> None:
-    (note,) = description.notes(looked_at(quiet, home))
+    study = looked_at(quiet, home)
+    (note,) = description.notes(study)
+    # In the report too.
+    assert description.describe(study)["backbone"]["notes"] == [note.removeprefix("freeze_depth: ")]
     assert note == (
         "freeze_depth: the frozen stages of sgd-all, adamw-all keep random weights, because "
         "backbone.weights is not set"

@@ -127,6 +127,7 @@ def _backbones(study: Study, knobs: Knobs) -> dict[str, Any]:
         elif found not in (known for _, known in others):
             others.append((label, found))
     first["notes"] += map(str, contamination.find(study))
+    first["notes"] += lint.random_stages({each.name: each.plan for each in study.strategies})
     if not others:
         return first
     return {

@@ -24,7 +24,7 @@ def of_settings(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
         *_search_notes(config),
         *_epoch_notes(plans),
         *_unfreezing_notes(plans),
-        *_random_stages(plans),
+        *(f"freeze_depth: {found}" for found in random_stages(plans)),
         *_idle_knobs(config, plans),
         *_enqueue_notes(config),
     ]
@@ -43,7 +43,7 @@ def _unfreezing_notes(plans: dict[str, Plan]) -> list[str]:
     return found
 
 
-def _random_stages(plans: dict[str, Plan]) -> list[str]:
+def random_stages(plans: dict[str, Plan]) -> list[str]:
     """What is no linear probe of a pretrained model, although it looks like one."""
     names = [
         name
@@ -54,10 +54,8 @@ def _random_stages(plans: dict[str, Plan]) -> list[str]:
     ]
     if not names:
         return []
-    return [
-        f"freeze_depth: the frozen stages of {listed(names)} keep random weights, because "
-        "backbone.weights is not set"
-    ]
+    told = f"the frozen stages of {listed(names)} keep random weights"
+    return [f"{told}, because backbone.weights is not set"]
 
 
 def _sampler_notes(config: StudyConfig) -> list[str]:

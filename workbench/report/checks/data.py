@@ -121,16 +121,17 @@ def weights(study: StoredStudy) -> Answer:
     """Are there notes on the initial weights?"""
     first = study.backbone
     backbones = () if first is None else (first, *first.others)
-    if not any(backbone.weights for backbone in backbones):
-        return Answer("ok", "There are no initial weights: training starts from scratch.")
+    scratch = "There are no initial weights: training starts from scratch."
+    said = [] if any(backbone.weights for backbone in backbones) else [scratch]
     notes: dict[str, None] = {}
     for backbone in backbones:
         if backbone.weights and backbone.notes is None:
             return _UNKNOWN
         notes |= dict.fromkeys(backbone.notes or ())
     if not notes:
-        return Answer("ok", "No.")
-    return Answer("note", " ".join(f"{note.strip().rstrip('.')}." for note in notes))
+        return Answer("ok", said[0] if said else "No.")
+    said += (f"{note[:1].upper()}{note[1:].strip().rstrip('.')}." for note in notes)
+    return Answer("note", " ".join(said))
 
 
 def _plain(value: float) -> str:
