@@ -27,7 +27,7 @@ from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.driver import Broken
-from workbench.driver.progress import GroupProgress
+from workbench.driver.progress import GroupProgress, StudyProgress
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State, file_cache
 from workbench.study.config import Changed, load
@@ -140,6 +140,23 @@ def test_a_signal_before_the_first_trial_ends_the_command_with_a_line(
         run_study(tiny, [], home, InlineWorkers(), Signalled())
     assert outcomes.exit_code(e.value) == outcomes.RESUMABLE
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_pictures_are_drawn_at_the_end_of_a_search_and_not_where_it_is_stopped(
+    write_study: Write, stored: Path
+) -> None:
+    class Stopping(Unseen):
+        def update(self, progress: StudyProgress) -> None:
+            if progress.ended == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    file, pictures = write_study(*SMALL), "trials/*/*/artifacts/confusion_matrix.png"
+    directory = record.study_directory(stored, "tiny")
+    outcome = run_study(file, [], stored, InlineWorkers(), Stopping())
+    assert outcome.signal == signal.SIGTERM
+    assert not list(directory.glob(pictures))
+    assert run_study(file, [], stored, InlineWorkers(), Unseen()).signal is None
+    assert {path.parts[-4] for path in directory.glob(pictures)} == {"sgd", "adamw"}
 
 
 def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(

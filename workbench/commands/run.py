@@ -130,7 +130,7 @@ def search(
             notes=description.notes(study),
             trains=trains,
             note=lambda groups: parent_run.note(config, groups),
-            finish=lambda page: _keep_best(session.workers, source.best(), page),
+            finish=lambda page: _keep_best(session, source.best(), page),
         )
     fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
     return replace(
@@ -160,8 +160,10 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
     return None
 
 
-def _keep_best(workers: Workers, best: Mapping[str, TrialDirectory], page: ParentRun) -> None:
+def _keep_best(session: Session, best: Mapping[str, TrialDirectory], page: ParentRun) -> None:
     """Show the best trial of each strategy with its weights and its confusion matrix."""
-    workers.draw([*best.values()])
+    # A search that was stopped should end soon, and may find better trials later.
+    if session.stop.signal is None:
+        session.workers.draw([*best.values()])
     for strategy, directory in best.items():
         page.mirror.best(strategy, directory)
