@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from huggingface_hub import constants
 
 from tests.support import tiny_bert
 from workbench import backbones, downloads
 from workbench.backbones import hub
 from workbench.backbones.weights import WeightsError
+from workbench.datasets.samples import Tensors
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -94,11 +96,7 @@ def test_a_model_that_is_not_here_yet_may_take_texts_or_images(cache: Path) -> N
     entry = backbones.entry_of("nobody/bert")
     assert entry is not None and entry.tokenize
     with pytest.raises(ValueError, match="takes images or texts, but the samples are vectors"):
-        backbones.prepare({"name": "nobody/bert"}, Vectors())  # type: ignore[arg-type]
-
-
-class Vectors:
-    kind = "vector"
+        backbones.prepare_inputs({"name": "nobody/bert"}, "vector", Tensors(torch.zeros(1, 4)))
 
 
 def test_looking_a_model_up_loads_neither_transformers_nor_torch(tmp_path: Path) -> None:

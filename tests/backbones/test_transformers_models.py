@@ -385,9 +385,8 @@ def test_the_freeze_contract_holds_for_every_family(
 def test_training_on_texts_learns_them(tmp_path: Path) -> None:
     folder = tiny_bert.save(tmp_path / "bert")
     texts = ("the film was good", "a great story", "it was bad", "the play is poor and dull")
-    data = prepared(folder, texts * 4)
+    inputs = backbones.prepare_inputs({"name": str(folder)}, "text", Texts(texts * 4))
     staged = build(folder, outputs=3)
-    inputs = data.train.inputs
     assert isinstance(inputs, Tokens)
     trained = engine(staged, inputs, depth=0, epochs=8, rate=3e-3)
     losses = [result.metrics["train/loss"] for result in trained.epochs()]
@@ -425,16 +424,6 @@ def test_a_layer_that_albert_calls_for_each_of_its_layers_drops_other_units(
     list(engine(staged, some_tokens(folder), depth=0, epochs=1).epochs())
     assert len(seeds) == 4 * 2
     assert len(set(seeds)) == len(seeds)
-
-
-def prepared(folder: Path, texts: tuple[str, ...], **options: Any) -> Data:
-    part = Part(
-        inputs=Texts(texts), targets=torch.zeros(len(texts)).long(), index=torch.arange(len(texts))
-    )
-    data = Data(
-        kind="text", train=part, validation=part, classes=CLASSES, input_shape=(), digest="none"
-    )
-    return backbones.prepare({"name": str(folder), **options}, data)
 
 
 def test_only_what_stands_before_the_padding_of_a_decoder_is_pooled(
@@ -623,7 +612,7 @@ def test_nothing_is_said_but_in_our_own_words(
     """Transformers prints a report on what weights lack, and bars of progress."""
     folder = tiny_bert.save(tmp_path / "bert")
     capfd.readouterr()
-    prepared(folder, ("a film", ""))
+    backbones.prepare_inputs({"name": str(folder)}, "text", Texts(("a film", "")))
     build(folder)
     assert capfd.readouterr() == ("", "")
 

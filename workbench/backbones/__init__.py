@@ -23,6 +23,7 @@ from workbench.record.strategy import Knobs, Weights
 if TYPE_CHECKING:
     from workbench.backbones.stages import Staged
     from workbench.datasets import Data, Part
+    from workbench.datasets.samples import Inputs
 
 __all__ = [
     "BACKBONES",
@@ -33,6 +34,7 @@ __all__ = [
     "named",
     "paths_of",
     "prepare",
+    "prepare_inputs",
 ]
 
 
@@ -179,7 +181,26 @@ def paths_of(backbone: Knobs, weights: Weights | None) -> list[Path] | None:
 
 
 def prepare(backbone: Knobs, data: Data) -> Data:
-    """Data in the form that a backbone takes: texts become tokens, everything else is unchanged.
+    """Data with every part in the form that a backbone takes; see ``prepare_inputs``."""
+
+    def ready(part: Part) -> Part:
+        return replace(part, inputs=prepare_inputs(backbone, data.kind, part.inputs))
+
+    return replace(
+        data,
+        train=ready(data.train),
+        validation=ready(data.validation),
+        test=None if data.test is None else ready(data.test),
+    )
+
+
+def prepare_inputs(backbone: Knobs, kind: str, inputs: Inputs) -> Inputs:
+    """Samples in the form that a backbone takes: texts become tokens, all others are unchanged.
+
+    Args:
+        backbone: ``name`` and the family's options.
+        kind: ``image``, ``vector`` or ``text``.
+        inputs: Of one part of the data, or new samples.
 
     Raises:
         Absent: The tokenizer is not on this machine.
@@ -188,24 +209,15 @@ def prepare(backbone: Knobs, data: Data) -> Data:
     entry, options = _entry_and_options(backbone)
     numbers_or_text = ("image", "text" if entry.tokenize else "vector")
     takes = numbers_or_text if entry.input == "any" else (entry.input,)
-    if data.kind not in takes and entry.options is not None:
+    if kind not in takes and entry.options is not None:
         raise ValueError(
             f"The backbone {backbone['name']} takes {'s or '.join(takes)}s, but the samples are "
-            f"{data.kind}s."
+            f"{kind}s."
         )
-    if data.kind != "text" or not entry.tokenize:
-        return data
-
-    def ready(part: Part) -> Part:
-        tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
-        return replace(part, inputs=tokens)
-
-    return replace(
-        data,
-        train=ready(data.train),
-        validation=ready(data.validation),
-        test=None if data.test is None else ready(data.test),
-    )
+    if kind != "text" or not entry.tokenize:
+        return inputs
+    tokens: Inputs = resolve_name(entry.tokenize)(inputs, **entry.arguments, **options)
+    return tokens
 
 
 def build(

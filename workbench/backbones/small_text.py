@@ -77,17 +77,16 @@ def tokenize(
     texts: Texts, *, width: int = 64, buckets: int = 8192, max_length: int = 128
 ) -> Tokens:
     """Split texts into words and punctuation marks, in lower case, and hash them into buckets."""
-    rows = [_words(text, buckets)[:max_length] for text in texts.values]
+    rows = [
+        [1 + _hash(word) % (buckets - 1) for word in _WORD.findall(text.lower())[:max_length]]
+        for text in texts.values
+    ]
     # At least one column: an empty text is one padding token.
     lengths = torch.tensor([max(1, len(row)) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.int64)
     for number, row in enumerate(rows):
         ids[number, : len(row)] = torch.tensor(row, dtype=torch.int64)
     return Tokens({"input_ids": ids, "attention_mask": (ids > 0).long()}, lengths)
-
-
-def _words(text: str, buckets: int) -> list[int]:
-    return [1 + _hash(word) % (buckets - 1) for word in _WORD.findall(text.lower())]
 
 
 def _hash(word: str) -> int:

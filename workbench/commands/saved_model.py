@@ -17,7 +17,6 @@ from workbench import backbones, tasks, usercode
 from workbench.backbones import hub, transformers_models
 from workbench.commands.predictions import Predictions, table
 from workbench.datasets.preparation import Preparation
-from workbench.datasets.samples import Data, Part
 from workbench.datasets.unlabelled import New, labels_of, own_data, read_unlabelled
 from workbench.engine import batches, inference
 from workbench.engine.devices import choose_device
@@ -125,7 +124,10 @@ class SavedModel(nn.Module):
         prepared = self.description.preparation
         with explained():
             inputs, names = read_unlabelled(prepared, _new(data, prepared))
-            return self._tokenized(inputs), names
+            if not names:
+                raise Unusable("No sample to predict.")
+            backbone = self.description.backbone
+            return backbones.prepare_inputs(backbone, prepared.kind, inputs), names
 
     def predict(self, data: NewData) -> Predictions:
         """Predictions for new data; see ``read``."""
@@ -146,22 +148,6 @@ class SavedModel(nn.Module):
             unscored = own_data(dataset, Path(data))
             scores = {} if unscored else self.task.metrics(outputs, labels)
             return replace(found, scores=scores, unscored=unscored)
-
-    def _tokenized(self, taken: Inputs) -> Inputs:
-        """Texts as the tokens of the backbone; everything else as it is."""
-        count, prepared = len(taken), self.description.preparation
-        if count == 0:
-            raise Unusable("No sample to predict.")
-        part = Part(inputs=taken, targets=torch.zeros(count), index=torch.arange(count))
-        data = Data(
-            kind=prepared.kind,
-            train=part,
-            validation=part,
-            classes=self.classes,
-            input_shape=prepared.input_shape,
-            digest="",
-        )
-        return backbones.prepare(self.description.backbone, data).validation.inputs
 
 
 def _new(data: NewData, preparation: Preparation) -> New:

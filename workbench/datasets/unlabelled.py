@@ -43,8 +43,8 @@ def read_unlabelled(preparation: Preparation, data: New) -> tuple[Inputs, tuple[
             table of images has a column ``image`` with the content of image files (``bytes``).
 
     Returns:
-        The inputs (``Texts`` for ``backbones.prepare``) and N names: those of files, lines or the
-        index of a table.
+        The inputs (``Texts`` for ``backbones.prepare_inputs``) and N names: those of files, lines
+        or the index of a table.
 
     Raises:
         ValueError: The path does not exist, or the data do not fit the trial.

@@ -188,11 +188,9 @@ def _with_test(directory: TrialDirectory, spec: TrialSpec, data: Data) -> Data:
         spec,
     )
     assert loaded.test is not None
-    # The other parts of ``data`` are prepared already: prepare the test part alone.
-    alone = backbones.prepare(
-        plan.backbone, replace(loaded, train=loaded.test, validation=loaded.test)
-    )
-    return replace(data, test=alone.test, names=loaded.names)
+    # The other parts of ``data`` are prepared already.
+    inputs = backbones.prepare_inputs(plan.backbone, loaded.kind, loaded.test.inputs)
+    return replace(data, test=replace(loaded.test, inputs=inputs), names=loaded.names)
 
 
 def _require_validated(spec: TrialSpec, validated: float, again: Mapping[str, float]) -> None:
