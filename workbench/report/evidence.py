@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from workbench import verdict
 from workbench.record import Addition, Role
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
@@ -20,9 +21,7 @@ from workbench.report.runs import Arm, Confirmation, unplanned
 from workbench.report.trials import by_strategy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
-from workbench.verdict import Run as Measured
 from workbench.verdict.contrast import ALL
 from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted, listed
@@ -53,7 +52,7 @@ def gather(
     return Evidence(
         stage=Stage.CONFIRMATION,
         design=_design(confirmation.protocol),
-        arms=tuple(_side(material, confirmation, arm) for arm in confirmation.arms),
+        arms=tuple(_arm(material, confirmation, arm) for arm in confirmation.arms),
         absent={
             item.strategy: item.reason.rstrip(".") for item in confirmation.protocol.not_comparable
         },
@@ -107,12 +106,12 @@ def _of_search(
             smallest_effect=None,
         ),
         arms=tuple(
-            Side(
+            verdict.Arm(
                 name=name,
                 budget=len(group),
                 levels=group[0].levels if group else {},
                 runs=tuple(
-                    Measured(seed=t.name, value=t.value, state=t.state, run_id=t.run_id)
+                    verdict.Run(seed=t.name, value=t.value, state=t.state, run_id=t.run_id)
                     for t in group
                 ),
             )
@@ -137,18 +136,18 @@ def _design(protocol: Protocol) -> Design:
     )
 
 
-def _side(material: Material, confirmation: Confirmation, arm: Arm) -> Side:
+def _arm(material: Material, confirmation: Confirmation, arm: Arm) -> verdict.Arm:
     protocol = confirmation.protocol
     runs = [(seed, arm.runs[seed]) for seed in protocol.seeds if seed in arm.runs]
     # The default configuration was not searched for, so it has no budget.
     is_default = arm.plan.baseline and arm.name != arm.plan.strategy
-    return Side(
+    return verdict.Arm(
         name=arm.name,
         levels=arm.plan.levels,
         baseline=arm.plan.baseline,
         budget=None if is_default else _budget(protocol, arm),
         runs=tuple(
-            Measured(
+            verdict.Run(
                 seed=seed,
                 value=run.test.get(protocol.metric),
                 state=run.state,
