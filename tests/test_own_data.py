@@ -100,12 +100,14 @@ def test_a_study_on_a_folder_of_pictures_works_as_the_page_says(tmp_path: Path, 
     assert {row["predicted"] for row in rows} <= {"bright", "dark"}
     assert "accuracy" not in said, "these have no labels"
     said = called("predict", "pictures/freeze_depth-0/000", tmp_path / "pictures", "--home", home)
-    assert "against their labels" not in said, "the test part is measured by a confirmation alone"
+    assert "Scores on the labelled data" not in said, (
+        "the test part is measured by a confirmation alone"
+    )
     labelled = shutil.copytree(tmp_path / "pictures", tmp_path / "others")
     said = called("predict", "pictures/freeze_depth-0/000", labelled, "--home", home, "--out", out)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     right = sum(row["name"].startswith(row["predicted"]) for row in rows)
-    assert f"against their labels: accuracy {right / len(rows):.4f}" in said
+    assert f"Scores on the labelled data: accuracy {right / len(rows):.4f}" in said
 
 
 def test_a_study_on_a_table_of_texts_works_as_the_page_says(tmp_path: Path, home: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_study_on_a_table_of_texts_works_as_the_page_says(tmp_path: Path, home
     assert predicted == ["five", "one"]
     new.write_text("review,stars\nfine and warm,five\ndull and empty,five\n")
     said = called("predict", "reviews/adamw/000", new, "--home", home, "--out", out)
-    assert "against their labels: accuracy 0.5000" in said
+    assert "Scores on the labelled data: accuracy 0.5000" in said
     new.write_text("review,stars\nfine and warm,five\ndull and empty,six\n")
     said = called("predict", "reviews/adamw/000", new, "--home", home, "--out", out)
     assert "accuracy" not in said, "a label that the model does not know"

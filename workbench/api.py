@@ -149,7 +149,7 @@ class Study(Printed):
         """Search what is missing; stop it with Ctrl-C or the notebook's stop, and call it again.
 
         Args:
-            workers: Processes; by default as many as the machine or cluster has room for.
+            workers: Number of workers; by default as many as fit on the machine or cluster.
             inline: Run trials in this process, for debugging.
             on: ``ray`` or ``ray://HOST:PORT``: run trials on a Ray cluster.
             wait: If another process is running this study, wait for it.

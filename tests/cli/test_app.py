@@ -156,7 +156,7 @@ def test_a_search_in_json_names_the_next_commands(write_study: Write, home: Path
         ("adamw", 1),
     ]
     assert found["best"] == max(group["best"] for group in found["groups"])
-    assert "looking at data" in errors, "progress is not in the way"
+    assert "checking data" in errors, "progress is not in the way"
 
 
 def test_two_levels_that_freeze_the_same_are_refused(write_study: Write, home: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> Non
 
 
 def test_an_empty_home_says_how_to_start(home: Path) -> None:
-    assert "No study yet" in call("list", "--home", home)[1]
+    assert "No studies yet" in call("list", "--home", home)[1]
 
 
 def test_what_stands_between_colons_is_printed_as_it_is(write_study: Write, home: Path) -> None:

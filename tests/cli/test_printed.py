@@ -122,7 +122,7 @@ def test_damaged_checkpoints_are_told_at_the_end(
 def test_quiet_leaves_warnings_and_how_it_ended(paper: Paper) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=1, saved_seconds=60), quiet=True)
     assert paper.lines == [
-        "1 record not sent to MLflow; once it can be reached: workbench sync tiny",
+        "1 record not sent to MLflow yet; once it answers again, run: workbench sync tiny",
         "tiny: 3 trials in 61 s; 3 in total.",
     ]
 
@@ -139,7 +139,7 @@ def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, hom
         "tune learning_rate: 0.0001 to 0.1, log; default 0.01",
         "tune momentum (optimizer is sgd): 0.5 to 0.99; default 0.9",
         "data wine: 98 train, 40 validation, 40 test samples, 3 classes",
-        "confirm 5 configurations including the default, compared each with the best; 12 seeds"
+        "confirm 5 configurations including the default, comparing each with the best; 12 seeds"
         " (the default), at least 6 needed",
         "confirm.smallest_effect is missing; workbench confirm requires it",
         "at most 36 selection and 60 confirmation runs",
@@ -174,7 +174,7 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         (
             ("confirm={seeds: 9, smallest_effect: 0.02, contrast: optimizer}",),
             [
-                "confirm 5 configurations including the default, compared each level of optimizer"
+                "confirm 5 configurations including the default, comparing each level of optimizer"
                 " with the best; 9 seeds, at least 6 needed",
                 "smallest effect that matters: 0.02 in test/accuracy",
                 "at most 36 selection and 45 confirmation runs",
@@ -183,7 +183,7 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         (
             ("confirm={seeds: 5, contrast: baseline, select: {configs: 1, seeds: 2}}",),
             [
-                "confirm 5 configurations including the default, compared each with the default,"
+                "confirm 5 configurations including the default, comparing each with the default,"
                 " 4 pairs; 5 seeds, at least 8 needed",
                 "5 seeds cannot show a difference of any size",
                 "at most 8 selection and 25 confirmation runs",
@@ -205,7 +205,7 @@ def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: 
     found = planning.detectable_effect(12)
     printed.plan(paper.console, check_file(tiny, [], home)[0])
     size = numbers.setting(found)
-    (at,) = [n for n, line in enumerate(paper.lines) if line.startswith("12 seeds find")]
+    (at,) = [n for n, line in enumerate(paper.lines) if line.startswith("12 seeds detect")]
     assert f"a difference of {size} times its spread (SD) between seeds" in paper.lines[at]
     assert "one rival" in paper.lines[at + 1]
 
@@ -308,14 +308,14 @@ def test_an_outcome_says_how_much_training_time_stored_activations_saved(paper: 
 
 def test_an_outcome_with_unsent_records_says_how_to_send_them(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=2))
-    assert "2 records not sent to MLflow; once" in paper.text
+    assert "2 records not sent to MLflow yet; once" in paper.text
     printed.outcome((sent := Paper()).console, outcome(DONE, fresh=3))
     assert "sync" not in sent.text
 
 
 def test_a_home_without_a_study_says_how_one_is_started(paper: Paper, home: Path) -> None:
     printed.studies(paper.console, browse.studies(home))
-    assert paper.lines == ["No study yet: workbench run studies/NAME.yaml starts one."]
+    assert paper.lines == ["No studies yet. To start one: workbench run studies/NAME.yaml"]
 
 
 def test_the_list_of_studies_has_a_row_for_each(paper: Paper, some: Studies) -> None:
@@ -484,7 +484,7 @@ def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
         "from so few seeds",
         "estimated from the few validation seeds of the selection: SD of paired differences "
         "0.0101, pooled over all pairs of chosen configurations, with its 90 % interval",
-        "matters a difference of 0.02 in test/accuracy",
+        "smallest effect 0.02 in test/accuracy",
         "runs 30, each tested once on 40 samples; about 6.7 min, 2 at a time (estimated from the "
         "runs of the selection)",
     ]
@@ -501,7 +501,7 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
     printed.offer(paper.console, replace(offer, smallest_effect=0.03))
     assert "smallest effect (0.03) is found\nestimated" in paper.text
     printed.offer(paper.console, replace(offer, sd=0.7, reach=(1.0, 1.0)))
-    assert "power 80 % for no difference that the metric can have\nestimated" in paper.text
+    assert "power below 80 % for every difference that the metric can have\nestimated" in paper.text
     printed.offer(paper.console, replace(offer, sd=None, reach=None, seconds=None, pairs=1))
     assert (
         "power unknown: no two strategies completed on the same two seeds of the selection"
@@ -514,7 +514,7 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
     assert paper.lines[-1] == "runs 30, each tested once on 40 samples"
     low = replace(offer, seeds=5, reach=None, notes=["confirm.seeds: too few"])
     printed.offer(paper.console, low)
-    assert "power so few seeds cannot show a difference of any size" in paper.lines
+    assert "power too few seeds to show a difference of any size" in paper.lines
     assert paper.lines[-1] == "note confirm.seeds: too few"
 
 
@@ -615,7 +615,7 @@ def test_only_a_finished_confirmation_says_a_verdict(paper: Paper) -> None:
 
 def test_a_confirmation_that_mlflow_missed_is_told_how_to_be_sent(paper: Paper) -> None:
     printed.confirmed(paper.console, replace(confirmed(ARM), unsent=3))
-    assert "3 records not sent to MLflow; once" in paper.text
+    assert "3 records not sent to MLflow yet; once" in paper.text
 
 
 @pytest.mark.parametrize(
@@ -669,7 +669,7 @@ def test_a_pair_says_who_is_ahead_whatever_is_better(paper: Paper, tmp_path: Pat
     printed.verdict(paper.console, verdict.judge(path, home=tmp_path, direction="minimize"))
     assert paper.lines[1].endswith(" SD p at most behind")
     (said, head, row) = paper.lines[4:7]
-    assert said.endswith("they decide nothing")
+    assert said == "Pairwise comparisons (not used for the verdict)"
     assert head.split()[:3] == ["first", "second", "difference"]
     assert row.split()[:2] == ["sgd", "[b]adam"] and float(row.split()[2]) > 0
     assert "10 of 10" in row

@@ -60,7 +60,7 @@ def test_a_log_says_once_that_the_study_is_stopping() -> None:
     watcher.begin("digits", [])
     for _ in range(3):
         watcher.update(StudyProgress(groups=GROUPS, stopping=True))
-    assert output.getvalue().count("pausing running trials") == 1
+    assert output.getvalue().count("parking running trials") == 1
 
 
 def test_a_log_is_not_flooded() -> None:

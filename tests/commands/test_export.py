@@ -114,8 +114,8 @@ def test_a_model_for_a_table_needs_neither_its_home_nor_its_data_set(tmp_path: P
     assert "mae" in call("predict", folder, tmp_path / "labelled.csv")[2]
     _, printed, errors = call("predict", folder, tmp_path / "stones.csv")
     assert "mae" not in errors, "the study's own data"
-    assert "no scores: " in errors and "called stones.csv too" in errors and "no s" not in printed
-    assert "no scores" not in call("predict", folder, new)[2], "without labels"
+    assert "No scores: " in errors and "called stones.csv too" in errors and "no s" not in printed
+    assert "No scores" not in call("predict", folder, new)[2], "without labels"
     assert call("export", "stones/joint/000", folder, "--home", home)[0] == 2, "never over a model"
     shutil.rmtree(home)
     assert works("predict", folder, new) == trained

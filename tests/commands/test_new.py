@@ -81,7 +81,10 @@ def test_pretrained_weights_are_named_with_the_backbone(folder: Path) -> None:
 def test_a_target_of_what_is_no_table_is_refused(folder: Path, data: str) -> None:
     options = ("--backbone", "small_cnn", "--compare", "schedule", "--trials", "3", "--name", "x")
     code, _, errors = call("new", "--data", data, "--target", "label", *options)
-    assert code == 2 and f"--target label names a column of a table; {data} is none" in errors
+    assert (
+        code == 2
+        and f"--target label names a column of a table, but {data} is not a table" in errors
+    )
     assert not (folder / "x.yaml").exists()
 
 
@@ -186,7 +189,7 @@ def test_what_no_option_says_is_asked_until_it_is_understood(folder: Path) -> No
 def test_a_file_that_exists_is_left_as_it_is(folder: Path) -> None:
     (folder / "mine.yaml").write_text("mine")
     code, _, errors = call("new", "mine.yaml")
-    assert (code, errors.strip()) == (2, "mine.yaml exists already, and is left as it is.")
+    assert (code, errors.strip()) == (2, "mine.yaml already exists and was not changed.")
     code, _, errors = call(
         *("new", "--data", "wine", "--backbone", "mlp", "--compare", "optimizer"),
         *("--trials", "3", "--name", "mine"),

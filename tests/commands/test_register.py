@@ -112,7 +112,7 @@ def test_without_a_confirmation_nothing_is_registered_unless_a_strategy_is_chose
     shutil.copytree(searched, home)
     told = works("register", "tiny", "--strategy", "sgd", "--name", "wines", "--home", home)
     assert "is version 1 of wines: models:/wines/1" in told
-    assert "no alias champion: --strategy chose it" in told
+    assert "Not marked as champion: it was chosen with --strategy" in told
     client = MlflowClient(uri_of(home))
     assert client.get_registered_model("wines").aliases == {}, "no verdict supports a champion"
     card = client.get_model_version("wines", "1").description

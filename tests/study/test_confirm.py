@@ -614,7 +614,7 @@ def test_on_a_terminal_the_command_asks_until_it_understands_and_no_is_the_answe
             shown += os.read(terminal, 4096)
         return text in shown
 
-    wait_for(lambda: said(b"on the test split now? This can be done once. [y/N]"), process)
+    wait_for(lambda: said(b"on the test split now? [y/N]"), process)
     os.write(terminal, b"maybe\n")
     wait_for(lambda: said(b"Error: invalid input"), process)
     os.write(terminal, b"\n")

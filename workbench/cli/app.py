@@ -71,10 +71,12 @@ def new(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A folder with a folder of images for each class, a table, or a name."),
+        typer.Option(
+            help="An image folder (one subfolder per class), a table file, or a data set name."
+        ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Of a table: the column to predict.")
+        str | None, typer.Option(metavar="COLUMN", help="Column to predict (tables only).")
     ] = None,
     options: Annotated[
         list[str] | None,
@@ -91,7 +93,7 @@ def new(
     trials: Annotated[str | None, typer.Option(help="Trials of each strategy.")] = None,
     name: Annotated[str | None, typer.Option(help="The study's name.")] = None,
 ) -> None:
-    """Write a study file for your data; what no option says is asked."""
+    """Write a study file for your data. Asks for everything that no option gives."""
     from workbench.commands import new
 
     with terminal.errors(also=(ValueError,)):
@@ -106,7 +108,7 @@ def new(
             trials=trials,
             name=name,
         )
-    typer.echo(f"{path} is written. Edit it, then: workbench check {path}")
+    typer.echo(f"Wrote {path}. Edit it, then run: workbench check {path}")
 
 
 @app.command()
@@ -147,14 +149,15 @@ def run(
     inline: Inline = False,
     on: On = None,
     smoke: Annotated[
-        bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
+        bool,
+        typer.Option(
+            "--smoke", help="Run a tiny copy of the study in a temporary home, and keep nothing."
+        ),
     ] = False,
     wait: Wait = False,
     retry_failed: Annotated[
         bool,
-        typer.Option(
-            "--retry-failed", help="Run failed trials again, after the cause was corrected."
-        ),
+        typer.Option("--retry-failed", help="Run failed trials again. Fix the cause first."),
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -204,22 +207,22 @@ def confirm(
         typer.Option(
             metavar="N",
             min=1,
-            help="The second look: N more seeds for every configuration (needs confirm.looks: 2).",
+            help="Second look: add N seeds to every configuration (requires confirm.looks: 2).",
         ),
     ] = None,
     add: Annotated[
         str | None,
         typer.Option(
             metavar="[FACTOR=]LEVEL",
-            help="Test one more level of a compared factor after the first result is known; "
-            "FACTOR= is needed where several factors are compared.",
+            help="After a confirmation, search and test one more level of a compared factor. "
+            "FACTOR= is required if several factors are compared.",
         ),
     ] = None,
     wait: Wait = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Confirm: select on fresh seeds, then test the selected configurations once."""
+    """Confirm a study: select configurations on fresh seeds, then test them once."""
     from workbench.cli import printed
     from workbench.commands import outcomes
     from workbench.commands.additions import add_level
@@ -258,13 +261,14 @@ def confirm(
 def try_(
     file: File,
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="KNOB=VALUE...", help="What to set.")
+        list[str] | None,
+        typer.Argument(metavar="KNOB=VALUE...", help="Settings of the trial: learning_rate=0.01."),
     ] = None,
     home: Home = HERE,
     tracking_uri: TrackingUri = None,
     wait: Wait = False,
 ) -> None:
-    """Run one trial with these settings: tracked, but not counted in the study."""
+    """Run one trial with these settings. It is tracked, but not counted in the study."""
     from workbench.cli import printed
     from workbench.commands import outcomes
     from workbench.commands.tryout import try_trial

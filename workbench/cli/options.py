@@ -50,8 +50,8 @@ TrackingUri = Annotated[
         callback=_set_tracking_uri,
         expose_value=False,
         show_default=False,
-        help="An MLflow server or database for the runs, instead of the home's own store; "
-        "MLFLOW_TRACKING_URI or mlruns/workbench.toml say the same.",
+        help="MLflow server or database for the runs, instead of the home's own store. Can also "
+        "be set with MLFLOW_TRACKING_URI or in mlruns/workbench.toml.",
     ),
 ]
 Set = Annotated[
@@ -63,7 +63,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         min=1,
-        help="Processes; by default as many as the machine or cluster has room for.",
+        help="Number of workers; by default as many as fit on the machine or cluster.",
     ),
 ]
 On = Annotated[
@@ -81,6 +81,6 @@ Wait = Annotated[
     bool, typer.Option("--wait", help="If another process is running this study, wait for it.")
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print only warnings and how it ended, in a line.")
+    bool, typer.Option("--quiet", "-q", help="Print only warnings and a one-line summary.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

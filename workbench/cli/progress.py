@@ -24,8 +24,8 @@ _LOGGED = 4
 _BARS = "▁▂▃▄▅▆▇█"
 # Values of a sparkline.
 _SHOWN = 24
-_CHECKING = "looking at data, backbone and weights"
-_STOPPING = "pausing running trials after the current batch; another Ctrl-C quits at once"
+_CHECKING = "checking data, backbone and weights"
+_STOPPING = "parking running trials after the current batch; press Ctrl-C again to quit at once"
 
 
 class TerminalWatcher(Watcher):

@@ -28,17 +28,20 @@ def report(
         Path | None, typer.Option(help="Folder of the report; reports/NAME by default.")
     ] = None,
     venue: Annotated[
-        str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
+        str,
+        typer.Option(
+            help="Venue for the width and fonts of figures: neurips, icml, iclr, cvpr, acl, ..."
+        ),
     ] = "neurips",
     percent: Annotated[
-        bool, typer.Option("--percent", help="Accuracy and F1 in percent, as papers print them.")
+        bool, typer.Option("--percent", help="Show accuracy and F1 in percent, as papers do.")
     ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write the report of a study: page, tables, figures and data.
 
-    Of a file with across, one for each of its studies, and one with the verdict over all of them.
+    For a file with across: one report per study, and one with the verdict over all of them.
     """
     from workbench.cli import printed
     from workbench.commands import across, outcomes
@@ -56,14 +59,18 @@ def report(
 def verdict(
     results: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="CSV: strategy, seed, value; dataset if several."),
+        typer.Argument(
+            metavar="[FILE]",
+            help="CSV file with columns strategy, seed and value; dataset if there are several.",
+        ),
     ] = None,
     experiment: Annotated[
-        str | None, typer.Option("--mlflow", help="Instead: the runs of an MLflow experiment.")
+        str | None,
+        typer.Option("--mlflow", help="Read the runs of this MLflow experiment instead of a file."),
     ] = None,
     uri: Annotated[
         str | None,
-        typer.Option("--uri", help="MLflow's tracking URI; the home's store by default."),
+        typer.Option("--uri", help="MLflow's tracking URI; by default the store of this home."),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
@@ -76,7 +83,7 @@ def verdict(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Apply the same statistics to any results table; claims are limited to what it supports."""
+    """Apply the statistics of `confirm` to any table of results; claim only what it supports."""
     from workbench.commands import verdict as verdicts
 
     with terminal.errors(also=(verdicts.Unreadable,)):
@@ -159,21 +166,19 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
 def show(
     study: Annotated[
         str,
-        typer.Argument(
-            metavar="STUDY", help="A study's name, or STUDY/STRATEGY or STUDY/TRIAL in one word."
-        ),
+        typer.Argument(metavar="STUDY", help="Study name; or STUDY/STRATEGY, STUDY/TRIAL."),
     ],
     within: Annotated[
         str | None,
         typer.Argument(
             metavar="[TRIAL]",
-            help="A trial's name: adamw-2/007, confirmation/adamw-2/000; or a strategy's: adamw-2.",
+            help="A trial (adamw-2/007, confirmation/adamw-2/000) or a strategy (adamw-2).",
         ),
     ] = None,
     home: Home = HERE,
     as_json: Json = False,
 ) -> None:
-    """Show a study, the trials of a strategy from the best on, or one trial with its epochs."""
+    """Show a study, the trials of a strategy (best first), or one trial with its epochs."""
     from workbench.cli import printed
     from workbench.commands import browse
     from workbench.commands.summaries import StudyDetails
@@ -205,11 +210,12 @@ def predict(
         typer.Argument(metavar="DATA", help="New data: a folder of images, a table, or arrays."),
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A CSV file; printed by default.")
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV file for the predictions; printed by default."),
     ] = None,
     home: Home = HERE,
 ) -> None:
-    """Predict with the model that a trial kept: one line of CSV per sample."""
+    """Predict with a trained model: one CSV line per sample."""
     from workbench.commands import predict, saved_model
     from workbench.verdict.wording.numbers import measured
 
@@ -228,9 +234,9 @@ def predict(
         typer.echo(f"{found.measured}.", err=True)
     if found.scores:
         scores = ", ".join(f"{name} {measured(value)}" for name, value in found.scores.items())
-        typer.echo(f"against their labels: {scores}", err=True)
+        typer.echo(f"Scores on the labelled data: {scores}", err=True)
     elif found.unscored:
-        typer.echo(f"no scores: {found.unscored}.", err=True)
+        typer.echo(f"No scores: {found.unscored}.", err=True)
 
 
 @results.command()
@@ -247,7 +253,7 @@ def export(
 ) -> None:
     """Write a model as a folder for other programs, with a model card.
 
-    A model of transformers can be loaded by transformers, any other one by its state dict.
+    Load a transformers model with transformers, and any other model from its state dict.
     """
     from workbench.commands import export, saved_model
     from workbench.commands.program_export import Format
@@ -272,7 +278,7 @@ def register(
     home: Home = HERE,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Register the model of the confirmed leader in MLflow, as champion if the verdict allows."""
+    """Register the confirmed leader's model in MLflow, as champion if the verdict allows it."""
     from workbench.commands import saved_model
     from workbench.commands.register import register
 
@@ -280,7 +286,7 @@ def register(
         done = register(home.absolute(), study, name=name, strategy=strategy)
     typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
     if done.no_champion:
-        typer.echo(f"no alias champion: {done.no_champion}")
+        typer.echo(f"Not marked as champion: {done.no_champion}")
 
 
 @results.command()
@@ -293,10 +299,10 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
     optuna: Annotated[
         bool,
-        typer.Option("--optuna", help="Instead: Optuna's dashboard of the study, to look only."),
+        typer.Option("--optuna", help="Open Optuna's dashboard of the study instead (read-only)."),
     ] = False,
 ) -> None:
-    """Start the MLflow server on the store of this home, or print the address of a shared one."""
+    """Start the MLflow UI of this home, or print the address of a shared server."""
     from workbench.commands import ui
 
     with terminal.errors():

@@ -106,7 +106,7 @@ def ask_consent(offer: Offer, yes: bool, *, quiet: bool = False, error: bool = F
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
     models = f"{offer.runs} models" + (" of fresh seeds" if offer.fresh else "")
-    question = f"Test {models} on the test split now? This can be done once."
+    question = f"The test can be run only once. Test {models} on the test split now?"
     try:
         return typer.confirm(question, err=error)
     except typer.Abort:

@@ -89,10 +89,10 @@ def write_study(
     # Before anything is asked.
     extra = new_data.options_of(options)
     if file is not None and (file.exists() or not file.parent.is_dir()):
-        why = "exists already, and is left as it is" if file.exists() else "is in no folder"
+        why = "already exists and was not changed" if file.exists() else "has no folder"
         raise ValueError(f"{file} {why}.")
     folder = Path() if file is None else file.parent
-    question = "Data (a folder of images, a table, or the name of a data set)"
+    question = "Data (an image folder, a table file, or a data set name)"
     path, columns = ask(data, question, None, new_data.listed_data)
     if columns:
         question = f"Column to predict ({listed(columns, 20)})"
@@ -101,7 +101,9 @@ def write_study(
         )
     elif target is not None:
         own = "its folders are the classes" if Path(path).is_dir() else "it has its own target"
-        raise ValueError(f"--target {target} names a column of a table; {path} is none: {own}.")
+        raise ValueError(
+            f"--target {target} names a column of a table, but {path} is not a table: {own}."
+        )
     else:
         found = new_data.named_data(path, folder)
     found = replace(found, dataset={**found.dataset, **extra})
@@ -168,13 +170,15 @@ def _compared(name: str) -> str:
 
 def _named(name: str) -> str:
     if not FILE_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name: letters, digits, dots, dashes, underscores only.")
+        raise ValueError(
+            f"{name!r} is not a valid name: use only letters, digits, dots, dashes and underscores."
+        )
     return name
 
 
 def _count(written: str) -> int:
     if not written.isdecimal() or int(written) < 1:
-        raise ValueError(f"{written!r} is no whole number of at least 1.")
+        raise ValueError(f"{written!r} is not a whole number of at least 1.")
     return int(written)
 
 

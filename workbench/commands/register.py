@@ -96,7 +96,7 @@ def register(
         hint = f"send it with: workbench sync {study}"
         raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error
     place = f"@{CHAMPION}" if champion else f"/{version}"
-    why = "--strategy chose it" if strategy else f"the verdict is {verdict.heading}"
+    why = "it was chosen with --strategy" if strategy else f"the verdict is {verdict.heading}"
     return Registered(
         model=model,
         name=name,

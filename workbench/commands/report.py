@@ -88,7 +88,7 @@ def write(
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     if not record.STUDY_NAME.fullmatch(name):
-        raise UnknownStudy(f"{name!r} is no name of a study.")
+        raise UnknownStudy(f"{name!r} is not a valid study name.")
     tracker = Tracker(home, name, create=False)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name

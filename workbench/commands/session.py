@@ -172,8 +172,8 @@ class Session:
         except DiskError as error:
             page.status = "SCHEDULED"
             raise DiskError(
-                f"{error} The study is parked: nothing is lost, and no trial failed by this. Free "
-                "some space, or repair the disk, and rerun the command."
+                f"{error} The study is parked: nothing is lost, and no trial failed because of "
+                "this. Free some space, or repair the disk, and rerun the command."
             ) from error
         page.status = "FINISHED" if signal is None else "SCHEDULED"
         return signal

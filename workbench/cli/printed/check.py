@@ -52,15 +52,17 @@ def plan(console: Console, checked: CheckedStudy, *, like: CheckedStudy | None =
     """The plan of a study without errors; what it has in common with another one is left out."""
     study = checked.study
     common = [] if like is None else _fields(like)
-    print_heading(console, study.name, f"like {like.study.name}, but" if like else study.question)
+    print_heading(
+        console, study.name, f"Same as {like.study.name}, except:" if like else study.question
+    )
     for field in _fields(checked):
         if field not in common or field[0][0] in _OWN:
             for name, text in field:
                 print_field(console, name, text, "yellow" if name == "note" else "dim")
     for text in checked.refused:
         # Lines below the first one start where its text starts.
-        lines = text.replace("\n", "\n" + 17 * " ")
-        print_line(console, f"  refused        {lines}", "red")
+        lines = text.replace("\n", "\n" + 18 * " ")
+        print_line(console, f"  refused         {lines}", "red")
 
 
 def _fields(checked: CheckedStudy) -> list[list[_Field]]:
@@ -145,7 +147,7 @@ def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:
     lines = [
         (
             "confirm",
-            f"{outlook.arms} configurations including the default, compared"
+            f"{outlook.arms} configurations including the default, comparing"
             f" {compared(outlook.contrast, outlook.pairs)}; {outlook.seeds} seeds{default}, at"
             f" least {outlook.seeds_floor} needed{looks}",
         ),
@@ -170,11 +172,11 @@ def _power(outlook: Outlook) -> list[str]:
     if outlook.seeds < outlook.seeds_floor or size is None:
         return [f"{outlook.seeds} seeds cannot show a difference of any size"]
     found = (
-        f"{outlook.seeds} seeds find a difference of {setting(size)} times its spread (SD) between"
-        " seeds in 4 of 5 studies"
+        f"{outlook.seeds} seeds detect a difference of {setting(size)} times its spread (SD)"
+        " between seeds in 4 of 5 studies"
     )
     several = beats_several(outlook.contrast, outlook.pairs)
-    return [found, *(["that is against one rival; against all of them less often"] * several)]
+    return [found, *(["this holds against one rival; against all of them, less often"] * several)]
 
 
 def _samples(study: StoredStudy) -> str:

@@ -52,5 +52,5 @@ def print_heading(console: Console, name: str, text: str) -> None:
 
 def print_field(console: Console, name: str, text: object, style: str = "dim") -> None:
     """One thing by its name, below the line that says whose it is."""
-    field = f"[{style}]{escape(name):<14}[/{style}] {escape(str(text))}"
+    field = f"[{style}]{escape(name):<15}[/{style}] {escape(str(text))}"
     console.print(f"  {field}", highlight=False, soft_wrap=True)

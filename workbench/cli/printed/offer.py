@@ -50,7 +50,7 @@ def offer(console: Console, offer: Offer) -> None:
     print_field(console, "compared", f"{sides}, on {seeds}; at least {offer.floor} are needed")
     for name, line in zip(("power", "", ""), _power(offer), strict=False):
         print_field(console, name, line)
-    print_field(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
+    print_field(console, "smallest effect", f"{offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
     print_field(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
     notes = [*offer.notes, *offer.tested]
@@ -66,7 +66,7 @@ def offer(console: Console, offer: Offer) -> None:
 def _power(offer: Offer) -> list[str]:
     """The difference that the seeds can show, estimated from the selection."""
     if offer.seeds < offer.floor:
-        return ["so few seeds cannot show a difference of any size"]
+        return ["too few seeds to show a difference of any size"]
     if offer.sd == 0:
         return ["unknown: no difference between two strategies varied over the selection seeds"]
     if offer.sd is None or offer.reach is None:
@@ -79,7 +79,7 @@ def _power(offer: Offer) -> list[str]:
     )
     # Both ends are clipped to the range of the metric.
     if low == high:
-        return ["80 % for no difference that the metric can have", source]
+        return ["below 80 % for every difference that the metric can have", source]
     exact = f"a difference of exactly the smallest effect ({effect:g})"
     if low > effect:
         then = f"{exact} may be missed"

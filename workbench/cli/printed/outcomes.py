@@ -167,9 +167,9 @@ def _warnings(console: Console, outcome: Outcome) -> None:
         ]
         print_line(console, f"{found}; {', '.join(then)}", "yellow")
     if outcome.unsent:
-        unsent = f"{counted(outcome.unsent, 'record')} not sent to MLflow"
+        unsent = f"{counted(outcome.unsent, 'record')} not sent to MLflow yet"
         command = f"workbench sync {outcome.study}"
-        print_line(console, f"{unsent}; once it can be reached: {command}", "yellow")
+        print_line(console, f"{unsent}; once it answers again, run: {command}", "yellow")
 
 
 def _next(console: Console, outcome: Outcome) -> None:

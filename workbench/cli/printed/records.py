@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def studies(console: Console, rows: Sequence[StudySummary]) -> None:
     """All studies of a home."""
     if not rows:
-        console.print("No study yet: workbench run studies/NAME.yaml starts one.", highlight=False)
+        console.print(
+            "No studies yet. To start one: workbench run studies/NAME.yaml", highlight=False
+        )
         return
     parked = any(row.parked for row in rows)
     numbers = ("trials", "done", "pruned", "failed", *(["parked"] if parked else []), "best")

@@ -30,7 +30,7 @@ def verdict(console: Console, judged: Judged) -> None:
         console.print(_sides(found))
     if found.comparisons:
         if found.contrast != "baseline":
-            print_line(console, "pairs, each for itself: they decide nothing", "dim")
+            print_line(console, "Pairwise comparisons (not used for the verdict)", "dim")
         console.print(_pairs(found))
     if len(judged.result.datasets) > 1:
         _datasets(console, judged.result)
@@ -70,10 +70,10 @@ def _datasets(console: Console, found: ResultsVerdict) -> None:
         table.add_row(escape(name), f"{rank:.2f}")
     console.print(table)
     for group in across.groups:
-        print_line(console, f"ranks that no test of pairs separates: {', '.join(group)}", "dim")
+        print_line(console, f"Ranks not significantly different: {', '.join(group)}", "dim")
     if math.isfinite(across.friedman.p):
         p = numbers.p_value(across.friedman.p)
-        print_line(console, f"Friedman test of the ranks, which decides nothing: {p}")
+        print_line(console, f"Friedman test of the ranks (not used for the verdict): {p}")
 
 
 def _sides(found: Verdict) -> Table:

@@ -47,7 +47,7 @@ def write(
         raise ValueError("name: a study needs one; use letters, digits, dots, _ and -.")
     if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
         raise ValueError(
-            f"name: {name!r} is no name of a study; use letters, digits, dots, _ and -."
+            f"name: {name!r} is not a valid study name: use only letters, digits, dots, _ and -."
         )
     path = Path(f"{name}.yaml").absolute()
     heading = "".join(f"# {line}\n" for line in question.splitlines())
