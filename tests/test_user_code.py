@@ -205,7 +205,7 @@ def test_another_option_of_ones_own_training_makes_another_study(
         (
             "  trial: {name: train.py:train, rho: 0.1}\n",
             "",
-            "options.yaml:2: recipe: found trial.steps, but no training of your own, "
+            "options.yaml:2: recipe: found trial.steps without trial.name, "
             "expected trial: {name: FILE.py:NAME}",
         ),
     ],

@@ -80,7 +80,7 @@ BROKEN: dict[str, tuple[str, list[tuple[int | None, str, str | None]]]] = {
     ),
     "a knob outside of every block": (
         changed(JOINT, ("name: x", "name: x\nepochs: 3")),
-        [(2, "epochs", "recipe.epochs")],
+        [(2, "epochs", None)],
     ),
     "an unknown knob": (
         changed(JOINT, ("  backbone", "  epoch: 3\n  backbone")),
@@ -505,6 +505,18 @@ def test_a_broken_file_is_refused_with_line_key_and_suggestion(tmp_path: Path, c
         message = str(problem)
         assert message.startswith(f"{problem.place}: {problem.key}: ")
         assert message.endswith(f"; did you mean {problem.nearest}?") == bool(problem.nearest)
+
+
+def test_a_knob_in_no_block_or_in_two_is_answered_with_its_place(tmp_path: Path) -> None:
+    text = changed(JOINT, ("name: x", "name: x\nepochs: 3"))
+    (problem,) = problems(tmp_path, text)
+    assert str(problem).endswith(":2: epochs: this key belongs in recipe: write recipe.epochs")
+    text = changed(JOINT, ("  backbone", "  learning_rate: 0.1\n  backbone"))
+    (problem,) = problems(tmp_path, text)
+    assert str(problem).endswith(
+        ": tune.learning_rate: set a knob in one block only; learning_rate is already set in "
+        f"recipe ({tmp_path / 'study.yaml'}:4)"
+    )
 
 
 def test_the_suggestion_takes_the_place_of_the_list_of_names(tmp_path: Path) -> None:

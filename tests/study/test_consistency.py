@@ -34,7 +34,9 @@ def read(folder: Path, *overrides: str) -> StudyConfig:
 def problems(folder: Path, *overrides: str) -> list[str]:
     with pytest.raises(StudyFileError) as caught:
         read(folder, *overrides)
-    return [f"{problem.key}: {problem.found}" for problem in caught.value.problems]
+    return [
+        f"{problem.key}: {problem.found or problem.reason}" for problem in caught.value.problems
+    ]
 
 
 def test_a_whole_that_fits_is_accepted(tmp_path: Path) -> None:
@@ -46,7 +48,8 @@ def test_a_condition_keeps_a_phases_knob_away_from_strategies_without_the_phase(
 ) -> None:
     entry = "{low: 1e-4, high: 1e-1, default: 1e-2}"
     assert problems(tmp_path, f"tune.probe.learning_rate={entry}") == [
-        "tune.probe.learning_rate: no phase probe in sgd-full, sgd-plain, adam-full, ..."
+        "tune.probe.learning_rate: strategies sgd-full, sgd-plain, adam-full, ... have no phase "
+        "probe; add when: {FACTOR: LABEL} for the levels that define probe"
     ]
     conditional = entry.replace("{", "{when: {method: lpft}, ", 1)
     read(tmp_path, f"tune.probe.learning_rate={conditional}")
@@ -56,7 +59,8 @@ def test_a_phases_knob_in_a_level_needs_the_phase_in_every_strategy_of_that_leve
     tmp_path: Path,
 ) -> None:
     assert problems(tmp_path, "compare.method.plain={probe.epochs: 3}") == [
-        "compare.method.plain: no phase probe in sgd-plain, adam-plain"
+        "compare.method.plain: strategies sgd-plain, adam-plain have no phase probe; set this knob "
+        "inside the level that defines probe"
     ]
 
 
@@ -116,13 +120,12 @@ def test_a_confirmation_names_a_factor_and_a_strategy(tmp_path: Path) -> None:
         (
             ("compare.optimizer=[sgd]", "confirm.contrast=optimizer"),
             "--set confirm.contrast=optimizer: confirm.contrast: found optimizer, which has one "
-            "level, expected a factor of two levels or more",
+            "level, expected a factor with at least two levels",
         ),
         (
             ("compare={method: {default: {}, other: {freeze_depth: 0}}}",),
             "--set compare={method: {default: {}, other: {freeze_depth: 0}}}: compare: found "
-            "'default', expected labels that name no strategy default: so the confirmation's "
-            "baseline is called",
+            "'default', expected another label: default is the name of the confirmation's baseline",
         ),
     ],
 )
@@ -203,7 +206,7 @@ def test_a_loss_that_cannot_be_compared_is_refused_with_a_metric_that_can(tmp_pa
     assert str(caught.value) == (
         "--set compare.task.label_smoothing=[0.0, 0.1]: compare.task.label_smoothing: found levels "
         "that differ in task.label_smoothing, which changes what validation/loss means, expected "
-        "one that means the same for all of them: objective: {metric: validation/accuracy}"
+        "a metric that measures the same for all levels: objective: {metric: validation/accuracy}"
     )
 
 

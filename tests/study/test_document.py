@@ -10,7 +10,7 @@ from workbench.study.config.document import (
     Document,
     Problem,
     StudyFileError,
-    Words,
+    Unquoted,
     dump,
     parse_value,
     show,
@@ -74,7 +74,7 @@ def test_infinity_is_read_so_that_it_can_be_refused_as_a_number() -> None:
     ("text", "message"),
     [
         ("[1", "broken YAML (expected ',' or ']', but got '<stream end>')"),
-        ("{a: 1, a: 2}", "'a' (expected: each key once; it stands on line 1 too)"),
+        ("{a: 1, a: 2}", "'a' (expected: each key once; it is also on line 1)"),
         ("!!int x", "'x' (expected: a number)"),
         (
             "!!python/name:os.system",
@@ -93,11 +93,11 @@ def test_a_broken_value_is_refused(text: str, message: str) -> None:
     [
         (
             "name: x\nname: y\n",
-            ["study.yaml:2: name: found 'name', expected each key once; it stands on line 1 too"],
+            ["study.yaml:2: name: found 'name', expected each key once; it is also on line 1"],
         ),
         (
             "a:\n  b: 1\n  c: 2\n  b: 3\n",
-            ["study.yaml:4: a.b: found 'b', expected each key once; it stands on line 2 too"],
+            ["study.yaml:4: a.b: found 'b', expected each key once; it is also on line 2"],
         ),
         ("- a\n- b\n", ["study.yaml: the file: found a list of 2, expected a mapping"]),
         ("hello\n", ["study.yaml: the file: found 'hello', expected a mapping"]),
@@ -283,7 +283,7 @@ def test_a_problem_reads_as_one_line() -> None:
     [
         (None, "nothing"),
         ("sgd", "'sgd'"),
-        (Words("no level"), "no level"),
+        (Unquoted("no level"), "no level"),
         (1.0, "1.0"),
         (1e-5, "1e-05"),
         (3, "3"),

@@ -341,7 +341,7 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
         (
             ("tune={}", "compare.test={few: {dataset.test: 20}, many: {dataset.test: 40}}"),
             "FILE:8: compare: found strategies with different test samples (sgd-few and sgd-many), "
-            "expected the same ones for all: only they are pairs",
+            "expected the same test samples for all: otherwise their runs are not pairs",
         ),
     ],
 )

@@ -145,7 +145,7 @@ def _check(text: str, file: Path) -> None:
         try:
             check(Study(load(Path(new.name)), file.parent, pending=True), local=False)
         except StudyFileError as error:
-            raise ValueError(new_data.refusal(error.called(new.name, str(file)))) from None
+            raise ValueError(new_data.refusal(error.with_name(new.name, str(file)))) from None
 
 
 def backbone_of(name: str, kind: str) -> dict[str, str]:

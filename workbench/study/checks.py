@@ -50,7 +50,7 @@ def check_distinct_data(studies: Sequence[Study]) -> None:
         first = names.setdefault(content, cell.dataset)
         if first != cell.dataset:
             sentence = f"it has the same samples as {first}: one data set under two names"
-            study.config.document.say(("across", "dataset", cell.dataset), sentence)
+            study.config.document.add_message(("across", "dataset", cell.dataset), sentence)
         study.config.document.finish()
 
 

@@ -10,7 +10,7 @@ import optuna
 
 from workbench.record.strategy import Knobs, Scalar, Strategy
 from workbench.study import grid
-from workbench.study.config.document import StudyFileError, Words
+from workbench.study.config.document import StudyFileError, Unquoted
 from workbench.study.config.knobs import (
     Categorical,
     Interval,
@@ -223,7 +223,7 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
         try:
             points += grid.cells(lambda pick: propose(config, strategy, pick), count, most=most)
         except grid.TooMany:
-            found = Words(f"a grid of more than {grid.MOST:,} points in all strategies together")
+            found = Unquoted(f"a grid of more than {grid.MOST:,} points in all strategies together")
             expected = f"at most {grid.MOST:,}: fewer points a range, ranges or strategies"
             problem = config.document.problem(("search", "sampler"), found, expected)
             raise StudyFileError([problem]) from None

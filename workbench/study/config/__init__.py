@@ -17,11 +17,10 @@ from workbench.driver.resources import Resources
 from workbench.messages import nearest
 from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
-from workbench.study import paths as beside
 from workbench.study.config import across, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.changes import Changed
-from workbench.study.config.document import Document, Location, Words
+from workbench.study.config.document import Document, Location, Unquoted
 from workbench.study.config.fields import Block
 from workbench.study.config.knobs import (
     Factor,
@@ -38,6 +37,7 @@ from workbench.study.config.knobs import (
 from workbench.study.config.problems import Flaw, M, choice, read, sound_part, unknown_key
 from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, ResourceKnobs, Search
 from workbench.study.config.study_config import StudyConfig
+from workbench.study.paths import located
 
 __all__ = ["BLOCKS", "Changed", "load", "load_added", "load_all"]
 
@@ -66,7 +66,7 @@ def load(path: Path, overrides: Sequence[str] = (), cell: Cell | None = None) ->
     if cell is not None and cell in cells:
         across.choose(document, cell)
     elif cells:
-        document.add((across.BLOCK,), Words(f"{len(cells)} studies"), "a file with one study")
+        document.add((across.BLOCK,), Unquoted(f"{len(cells)} studies"), "a file with one study")
         document.finish()
     return _Reader(document, cell).read()
 
@@ -148,7 +148,7 @@ class _Reader:
             consistency.check(config, without=broken)
         # What a misspelt block seems to lack is in it.
         meant = {nearest(key, BLOCKS) for key in content if key not in BLOCKS} - content.keys()
-        self._document.forget(meant)
+        self._document.discard(meant)
         self._document.finish()
         return config
 
@@ -157,7 +157,9 @@ class _Reader:
         for key in content:
             if key not in BLOCKS:
                 if key in knobs:
-                    self._document.add((key,), key, "a knob to stand in a block", f"recipe.{key}")
+                    self._document.add_message(
+                        (key,), f"this key belongs in recipe: write recipe.{key}"
+                    )
                 else:
                     self._document.add_flaw((key,), unknown_key((key,), BLOCKS))
         name = content.get("name")
@@ -203,7 +205,7 @@ class _Reader:
             place = ("recipe", *parts)
             if place in self._document.lines:
                 first = self._document.place(place)
-                expected = f"each knob once; it stands in recipe already ({first})"
+                expected = f"each knob once; recipe already sets it ({first})"
                 self._document.add(("recipe", key), key, expected)
             self._document.alias(place, ("recipe", key))
             recipe = merged(recipe, {key: written[key]})
@@ -211,7 +213,7 @@ class _Reader:
             self._document.add_flaw(("recipe", *flaw.loc), _in_its_block(flaw))
         for phase, at in self._phases.items():
             if phase in knobs or "." in phase:
-                self._document.add(at, phase, "a phase's name that is no knob and has no dot")
+                self._document.add(at, phase, "a phase name that is not a knob and has no dot")
         return recipe
 
     def _search(self, search: Knobs, balanced: bool) -> Search:
@@ -264,9 +266,9 @@ class _Reader:
             return "accuracy", {}
         named = {"name": "classification", **task}
         try:
-            located = beside.located("task", named, self._document.path.parent)
-            entry = tasks.entry_of(located["name"])
-            return (entry.objective if entry else "accuracy"), tasks.metrics_of(located)
+            block = located("task", named, self._document.path.parent)
+            entry = tasks.entry_of(block["name"])
+            return (entry.objective if entry else "accuracy"), tasks.metrics_of(block)
         except ValueError as error:
             problem = self._document.problem(("recipe", "task"), named["name"], "a task")
             self._document.problems.append(replace(problem, reason=str(error).rstrip(".")))
@@ -302,10 +304,9 @@ class _Reader:
             (first, _), (last, covered) = places[0], places[-1]
             if len(places) == 1 or (len(places) == 2 and first[0] == "recipe" and not covered):
                 continue
-            self._document.add(
+            self._document.add_message(
                 last,
-                path,
-                f"a knob to stand in one block only; it stands in {first[0]} too "
+                f"set a knob in one block only; {path} is already set in {first[0]} "
                 f"({self._document.place(first)})",
             )
 

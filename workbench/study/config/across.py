@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.record.cells import FILE_NAME, LONGEST_STUDY_NAME, Cell
-from workbench.study.config.document import Document, Location, Words
+from workbench.study.config.document import Document, Location, Unquoted
 from workbench.study.config.problems import read
 from workbench.study.config.schema import Across
 
@@ -35,7 +35,7 @@ def cells_of(document: Document) -> tuple[Cell, ...]:
     for key, place in _PLACES.items():
         if key in written and place in document.lines:
             first = document.place((BLOCK, key))
-            expected = f"no value here; {BLOCK}.{key} gives it ({first})"
+            expected = f"no value here; {BLOCK}.{key} already sets it ({first})"
             at: Any = document.content
             for part in place:
                 at = at[part]
@@ -55,10 +55,10 @@ def cells_of(document: Document) -> tuple[Cell, ...]:
 
 def _check(document: Document, block: Across, cells: Sequence[Cell]) -> None:
     if not document.content.get("compare"):
-        expected = f"a block compare with {BLOCK}: a joint study chooses which strategies it tests"
-        document.add((BLOCK,), Words("no compare"), expected)
+        expected = f"a compare block with {BLOCK}: a joint study chooses which strategies it tests"
+        document.add((BLOCK,), Unquoted("no compare"), expected)
     if len(cells) < 2:
-        document.add((BLOCK,), Words("1 study"), "two data sets or search seeds, or more")
+        document.add((BLOCK,), Unquoted("1 study"), "at least two data sets or search seeds")
     for label in block.dataset:
         if not FILE_NAME.fullmatch(label):
             place = (BLOCK, "dataset", label)

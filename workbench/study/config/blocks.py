@@ -12,7 +12,7 @@ from typing import Any
 from workbench.messages import nearest
 from workbench.record.strategy import Knobs
 from workbench.study.config import recipes, schema
-from workbench.study.config.document import Document, Location, Words
+from workbench.study.config.document import Document, Location, Unquoted
 from workbench.study.config.knobs import (
     Categorical,
     Factor,
@@ -66,7 +66,7 @@ class FactorBlocks:
             self._document.add(at, written, "a list of levels, or a mapping of labels to levels")
             return ()
         if not pairs:
-            self._document.add(at, Words("no level"), "one level or more")
+            self._document.add(at, Unquoted("no level"), "one level or more")
         levels: list[Level] = []
         for word, value, place in pairs:
             if not word:
@@ -74,12 +74,14 @@ class FactorBlocks:
                 continue
             if any(level.label == word for level in levels):
                 # Numbers that are not equal may have one label, which is rounded.
-                taken = Words(f"{value!r}, whose label {word} another level has")
+                taken = Unquoted(f"{value!r}, whose label {word} is already taken")
                 self._document.add(place, taken, "a label for each: {LABEL: VALUE}")
                 continue
             bundle = {name: value} if knob else value
             if not isinstance(bundle, dict):
-                self._not_a_knob(place, name, f"a mapping of knobs, because {name} is none", value)
+                self._not_a_knob(
+                    place, name, f"a mapping of knobs, because {name} is not a knob", value
+                )
                 continue
             places = {path: place if knob else (*place, path) for path in bundle}
             if not sum(self._has_flaws(places[path], path, bundle[path]) for path in bundle):
@@ -253,7 +255,7 @@ class FactorBlocks:
             self._document.add((*at, key), value, expected)
             return None
         if written.default is None:
-            self._document.say(
+            self._document.add_message(
                 at,
                 "missing key `default`: a value in the range, for the first trial and the baseline",
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config import recipes
-from workbench.study.config.document import Location, Words
+from workbench.study.config.document import Location, Unquoted
 from workbench.study.config.knobs import (
     Interval,
     Level,
@@ -85,7 +85,7 @@ def _exceeds_limits(config: StudyConfig) -> bool:
         strategies = len(combinations(config.tune, given, most=MOST_STRATEGIES))
         found = f"more than {MOST_STRATEGIES:,} combinations of choices"
     if strategies > MOST_STRATEGIES:
-        config.document.add((config.factor_block,), Words(found), f"at most {MOST_STRATEGIES:,}")
+        config.document.add((config.factor_block,), Unquoted(found), f"at most {MOST_STRATEGIES:,}")
         return True
     search = config.search
     trials = (
@@ -93,7 +93,7 @@ def _exceeds_limits(config: StudyConfig) -> bool:
     )
     if trials > MOST_TRIALS:
         config.document.add(
-            ("search",), Words(f"{trials:,} trials in all"), f"at most {MOST_TRIALS:,}"
+            ("search",), Unquoted(f"{trials:,} trials in all"), f"at most {MOST_TRIALS:,}"
         )
     return trials > MOST_TRIALS
 
@@ -103,10 +103,10 @@ def _check_names(config: StudyConfig) -> None:
     names: set[str] = set()
     for strategy in config.strategies:
         if strategy.name in names:
-            expected = "labels that make each strategy's name differ"
+            expected = "labels that give every strategy a different name"
             config.document.add((config.factor_block,), strategy.name, expected)
         elif len(strategy.name.encode()) > LONGEST_NAME:
-            expected = f"shorter labels: the name of a strategy may have {LONGEST_NAME} bytes"
+            expected = f"shorter labels: a strategy's name may have at most {LONGEST_NAME} bytes"
             config.document.add((config.factor_block,), strategy.name, expected)
             break
         names.add(strategy.name)
@@ -139,11 +139,11 @@ def _check_recipes(config: StudyConfig) -> None:
             config.document.add_flaw(at, flaw)
         for block in ("dataset", "backbone"):
             if not (knobs.get(block) or {}).get("name") and f"{block}.name" not in tuned:
-                config.document.add(("recipe",), Words(f"no {block}"), f"{block}: {{name: ...}}")
+                config.document.add(("recipe",), Unquoted(f"no {block}"), f"{block}: {{name: ...}}")
         options = [path for path in (*flatten((), knobs), *tuned) if path.startswith("trial.")]
         if options and "trial.name" not in options:
-            found = f"{options[0]}, but no training of your own"
-            config.document.add(("recipe",), Words(found), "trial: {name: FILE.py:NAME}")
+            found = f"{options[0]} without trial.name"
+            config.document.add(("recipe",), Unquoted(found), "trial: {name: FILE.py:NAME}")
 
 
 def _check_phases(config: StudyConfig) -> None:
@@ -171,10 +171,11 @@ def _check_phases(config: StudyConfig) -> None:
                 lacking.setdefault((place, phase), []).append(strategy.name)
     for (place, phase), names in lacking.items():
         some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        expected = f"this knob inside the level that brings {phase}"
+        lacks = f"strategy {some} has" if len(names) == 1 else f"strategies {some} have"
+        remedy = f"set this knob inside the level that defines {phase}"
         if place[0] == "tune":
-            expected = f"when: {{FACTOR: LABEL}}, where {phase} is"
-        config.document.add(place, Words(f"no phase {phase} in {some}"), expected)
+            remedy = f"add when: {{FACTOR: LABEL}} for the levels that define {phase}"
+        config.document.add_message(place, f"{lacks} no phase {phase}; {remedy}")
 
 
 def _check_losses(config: StudyConfig) -> None:
@@ -209,8 +210,10 @@ def _check_losses(config: StudyConfig) -> None:
             if any(one != found[0] for one in found):
                 config.document.add(
                     at,
-                    Words(f"levels that differ in {path}, which changes what {split}/loss means"),
-                    f"one that means the same for all of them: {_comparable(config, path)}",
+                    Unquoted(
+                        f"levels that differ in {path}, which changes what {split}/loss means"
+                    ),
+                    f"a metric that measures the same for all levels: {_comparable(config, path)}",
                 )
                 break
 
@@ -243,7 +246,7 @@ def _check_enqueue(config: StudyConfig) -> None:
                 entry.holds(value if isinstance(entry, Interval) else label(value))
                 for entry in tuned[name].entries
             ):
-                config.document.add(at, value, f"a value that tune.{name} may take")
+                config.document.add(at, value, f"a value that tune.{name} allows")
 
 
 def _check_contrast(config: StudyConfig) -> None:
@@ -263,16 +266,14 @@ def _check_confirm(config: StudyConfig) -> None:
     names = [strategy.name for strategy in config.strategies]
     _check_name(config, "baseline", config.confirm.baseline, [BASELINE, *names])
     if BASELINE in names:
-        expected = (
-            f"labels that name no strategy {BASELINE}: so the confirmation's baseline is called"
-        )
+        expected = f"another label: {BASELINE} is the name of the confirmation's baseline"
         config.document.add((config.factor_block,), BASELINE, expected)
     _check_finalists(config, len(names))
     factors = {factor.name: factor for factor in config.compare}
     factor = factors.get(config.confirm.contrast or "")
     if factor is not None and len(factor.levels) < 2:
-        found = Words(f"{factor.name}, which has one level")
-        config.document.add(("confirm", "contrast"), found, "a factor of two levels or more")
+        found = Unquoted(f"{factor.name}, which has one level")
+        config.document.add(("confirm", "contrast"), found, "a factor with at least two levels")
 
 
 def _check_finalists(config: StudyConfig, strategies: int) -> None:

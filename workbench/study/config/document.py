@@ -51,8 +51,8 @@ class Problem:
         return f"{self.place}: {self.key}: {said}{expected}{hint}"
 
 
-class Words(str):
-    """What is said about a file, where a plain text would be quoted from it."""
+class Unquoted(str):
+    """Text about a file, which a message shows without quotes."""
 
 
 class StudyFileError(Exception):
@@ -62,7 +62,7 @@ class StudyFileError(Exception):
         self.problems = tuple(sorted(dict.fromkeys(problems), key=_by_line))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
-    def called(self, file: str, name: str) -> StudyFileError:
+    def with_name(self, file: str, name: str) -> StudyFileError:
         """The same problems of a study whose file is only temporary, without its lines."""
         lines = re.compile(rf"{re.escape(file)}(:\d+)?")
         return StudyFileError(
@@ -70,6 +70,7 @@ class StudyFileError(Exception):
                 problem,
                 place=lines.sub(name, problem.place),
                 expected=lines.sub(name, problem.expected),
+                reason=problem.reason and lines.sub(name, problem.reason),
             )
             for problem in self.problems
         )
@@ -86,7 +87,7 @@ def show(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    if isinstance(value, Words) or value is None:
+    if isinstance(value, Unquoted) or value is None:
         return "nothing" if value is None else str(value)
     shown = repr(value) if isinstance(value, str | float) else label(value)
     return shown if len(shown) <= _QUOTED else f"{shown[:_QUOTED]}..."
@@ -122,12 +123,12 @@ def dump(content: Mapping[str, Any], *, width: float = 100, flow: bool = False) 
         ) from error
 
 
-def _broken(error: yaml.YAMLError) -> Words:
+def _broken(error: yaml.YAMLError) -> Unquoted:
     reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
     for part, sentence in _MEANT.items():
         if part in (reason or ""):
-            return Words(sentence)
-    return Words(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])
+            return Unquoted(sentence)
+    return Unquoted(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])
 
 
 def nearest_file(path: Path) -> str | None:
@@ -169,8 +170,8 @@ class Document:
         """Note a problem."""
         self.problems.append(self.problem(location, found, expected, near))
 
-    def say(self, location: Location, sentence: str) -> None:
-        """Note a problem in words of its own."""
+    def add_message(self, location: Location, sentence: str) -> None:
+        """Note a problem in a sentence, where ``found ..., expected ...`` would read badly."""
         key = ".".join(map(str, location))
         place = self.place(location)
         self.problems.append(Problem(place=place, key=key, found="", expected="", reason=sentence))
@@ -210,7 +211,7 @@ class Document:
                 return line if line.startswith("--") else f"{self.path}:{line}"
         return str(self.path)
 
-    def forget(self, blocks: Collection[str | None]) -> None:
+    def discard(self, blocks: Collection[str | None]) -> None:
         """Forget what was noted of blocks."""
         self.problems = [p for p in self.problems if p.key.partition(".")[0] not in blocks]
 
@@ -223,10 +224,10 @@ class Document:
         try:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            self.say((), _unreadable(self.path, error))
+            self.add_message((), _unreadable(self.path, error))
             self.finish()
         if len(text) > _LONGEST:
-            self.add((), Words(f"{len(text):,} characters"), f"at most {_LONGEST:,}")
+            self.add((), Unquoted(f"{len(text):,} characters"), f"at most {_LONGEST:,}")
             self.finish()
         tree = _Tree()
         try:
@@ -239,7 +240,7 @@ class Document:
                 mark = error.context_mark if missing else error.problem_mark
                 if mark is not None:
                     self.lines[()] = str(mark.line + 1)
-            self.say((), _broken(error))
+            self.add_message((), _broken(error))
             self.finish()
         self.lines.update(tree.lines)
         for location, found, expected in tree.problems:
@@ -349,7 +350,7 @@ class _Tree:
             key = self._scalar(key_node, location) if plain else None
             line = str(key_node.start_mark.line + 1)
             if not isinstance(key, str | int | float) or isinstance(key, bool):
-                written = key_node.value if plain else Words("a list or a mapping")
+                written = key_node.value if plain else Unquoted("a list or a mapping")
                 at: Location = (*location, written if plain else "?")
                 self.lines[at] = line
                 self.problems.append((at, written, "a key that is text or a number"))
@@ -360,7 +361,7 @@ class _Tree:
             if key in content:
                 first = self.lines[at]
                 self.lines[at] = line
-                self.problems.append((at, key, f"each key once; it stands on line {first} too"))
+                self.problems.append((at, key, f"each key once; it is also on line {first}"))
                 continue
             self.lines[at] = line
             content[key] = self.build(value_node, at)
@@ -380,6 +381,6 @@ class _Tree:
         except ValueError:
             self.problems.append((location, text, "a number"))
         if kind not in ("str", "int", "float"):
-            tag = Words(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            tag = Unquoted(node.tag.replace("tag:yaml.org,2002:", "!!"))
             self.problems.append((location, tag, "a plain value without a tag"))
         return str(text)

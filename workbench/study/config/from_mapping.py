@@ -71,7 +71,7 @@ def write(
         try:
             return path, tuple(config.name for config in load_all(unchecked, overrides))
         except StudyFileError as error:
-            raise error.called(str(unchecked), name) from None
+            raise error.with_name(str(unchecked), name) from None
 
 
 def _differences(before: str, text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.study import contamination, space
-from workbench.study.config.document import Location, Problem, Words
+from workbench.study.config.document import Location, Problem, Unquoted
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
@@ -42,7 +42,7 @@ def _unequal(config: StudyConfig) -> list[Problem]:
     if len(set(targets.values())) == 1:
         return []
     counts = ", ".join(f"{name}: {count}" for name, count in targets.items())
-    words = Words(f"unequal numbers of trials ({counts})")
+    words = Unquoted(f"unequal numbers of trials ({counts})")
     expected = f"the same number for each: at most {min(targets.values())}"
     return [config.document.problem(("search", "trials_per_strategy"), words, expected)]
 
@@ -59,17 +59,19 @@ def _tested(study: Study) -> list[Problem]:
         if not sizes["test"]:
             expected = "test samples: a confirmation ends on data that nothing has read before"
             at: Location = ("recipe", "dataset", "test")
-            return [config.document.problem(at, Words("no test sample"), expected)]
+            return [config.document.problem(at, Unquoted("no test sample"), expected)]
         # The digest is one of sample numbers, which mean something within one data set alone.
         source = (str(knobs["dataset"].get(key, "")) for key in ("name", "id", "config", "path"))
         digests.setdefault((*source, sizes["test_digest"]), strategy.name)
     if len(digests) < 2:
         return []
     first, other = list(digests.values())[:2]
-    words = Words(f"strategies with different test samples ({first} and {other})")
+    words = Unquoted(f"strategies with different test samples ({first} and {other})")
     return [
         config.document.problem(
-            (config.factor_block,), words, "the same ones for all: only they are pairs"
+            (config.factor_block,),
+            words,
+            "the same test samples for all: otherwise their runs are not pairs",
         )
     ]
 
@@ -83,7 +85,7 @@ def _contaminated(study: Study) -> list[Problem]:
         "dataset.part)"
     )
     return [
-        study.config.document.problem(at, Words(str(found)), expected)
+        study.config.document.problem(at, Unquoted(str(found)), expected)
         for found in contamination.find(study)
         if found.seen is not None
     ]
