@@ -288,4 +288,4 @@ def test_the_study_on_the_page_is_looked_ahead_at(tmp_path: Path) -> None:
     path.write_text(study)
     ahead = check_file(path, [], tmp_path)[0]
     assert "features.9" in str(ahead)
-    assert all(note.startswith("not here yet: The weights") for note in ahead.notes)
+    assert all(note.startswith("missing: The weights") for note in ahead.notes)

@@ -165,7 +165,7 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
     assert "joint search optimizer: sgd, adamw; freeze_depth: 0, all" in paper.lines
     assert "trials 3 of 3 epochs" in paper.lines
     notes = [line for line in paper.lines if line.startswith("note")]
-    assert any("with 3 trials it is random search" in note for note in notes)
+    assert any("so with 3 trials it is random search" in note for note in notes)
 
 
 @pytest.mark.parametrize(

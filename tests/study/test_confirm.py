@@ -727,7 +727,7 @@ def test_nothing_is_tested_where_the_one_configuration_is_the_default(
         confirmed(study, home)
     assert str(caught.value) == (
         "The chosen configuration of sgd is the default one, and there is no other to compare it "
-        "with. Search longer, or elsewhere, under a new name."
+        "with. Search longer, or with other ranges, under a new study name."
     )
     assert records(home, Role.CONFIRMATION) == {}
 

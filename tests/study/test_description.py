@@ -44,16 +44,16 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
         (
             ["search.trials_per_strategy=3"],
             [
-                "search.sampler: tpe proposes at random until its trial 3; "
-                "with 3 trials it is random search",
+                "search.sampler: tpe draws its first 3 trials at random, "
+                "so with 3 trials it is random search",
                 "search.pruner: median prunes nothing before 3 complete trials; there are 3",
             ],
         ),
         (
             ["search.sampler={name: tpe, n_startup_trials: 12}"],
             [
-                "search.sampler: tpe proposes at random until its trial 12; "
-                "with 12 trials it is random search"
+                "search.sampler: tpe draws its first 12 trials at random, "
+                "so with 12 trials it is random search"
             ],
         ),
         (
@@ -62,14 +62,17 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
         ),
         (
             ["search.pruner={name: median, n_warmup_steps: 3}"],
-            ["search.pruner: median prunes nothing before epoch 3; there are trials of 3 epochs"],
+            [
+                "search.pruner: median prunes nothing before epoch 3; the shortest trials have "
+                "3 epochs"
+            ],
         ),
         (["search.pruner=none", "search.sampler=random", "search.trials_per_strategy=1"], []),
         (
             ["search.trials_per_strategy=1"],
             [
-                "search.sampler: tpe proposes at random until its trial 3; "
-                "with 1 trial it is random search",
+                "search.sampler: tpe draws its first 3 trials at random, "
+                "so with 1 trial it is random search",
                 "search.pruner: median prunes nothing before 3 complete trials; there is 1",
             ],
         ),
@@ -169,10 +172,14 @@ def test_a_phases_knob_is_idle_where_the_phases_optimizer_does_not_have_it(
 def test_a_study_that_weights_come_from_is_named(home: Path) -> None:
     path = Path(__file__).parents[2] / "studies" / "digits.yaml"
     study = Study(load(path), home, pending=True)
-    assert "digits_pretrain.yaml: this study runs first" in description.notes(study)
+    assert "digits_pretrain.yaml runs first, because its weights are needed" in description.notes(
+        study
+    )
     # ``run`` shows its notes after that study has run.
     study.inputs.pending = False
-    assert "digits_pretrain.yaml: this study ran first" in description.notes(study)
+    assert "digits_pretrain.yaml ran first, because its weights are needed" in description.notes(
+        study
+    )
 
 
 def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anything_runs(

@@ -229,7 +229,7 @@ def test_only_a_confirmation_run_is_tested_even_where_a_protocol_lies(
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        (None, "The test split is sealed: the run has no hash of a protocol"),
+        (None, "The test split cannot be used: the run has no SHA-256 of"),
         ("0" * 64, "has the SHA-256 [0-9a-f]{64}, but the run was planned with 0{64}"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_run_without_the_protocols_hash_fails_before_it_trains(
     spec = replace(sealed(spec_for(tiny, home), home), protocol=protocol)
     directory, result = run(spec, home)
     assert result.state is State.FAILED
-    assert result.reason is not None and result.reason.startswith("The test split is sealed")
+    assert result.reason is not None and result.reason.startswith("The test split cannot be used")
     with pytest.raises(ValueError, match=message):
         raise ValueError(result.reason)
     assert directory.history() == [] and result.test == {}

@@ -53,7 +53,7 @@ class Optimizer:
 
 _FromZero = Annotated[float, Field(ge=0)]
 
-_MOMENTUM = Knob(BelowOne, 0.9, "Part of the last step that is added to the next.")
+_MOMENTUM = Knob(BelowOne, 0.9, "Momentum factor.")
 _EPSILON = Knob(AboveZero, 1e-8, "Added to the divisor, for numerical stability.", "eps")
 _DECOUPLED = Knob(bool, True, "Whether `weight_decay` is decoupled from the gradient.")
 _ADAM = {
@@ -68,7 +68,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         learning_rate=1e-2,
         knobs={
             "momentum": _MOMENTUM,
-            "nesterov": Knob(bool, False, "Whether momentum looks one step ahead."),
+            "nesterov": Knob(bool, False, "Use Nesterov momentum."),
         },
         fused=True,
         slots=1,

@@ -93,7 +93,7 @@ class EarlyStopping:
         Field(
             ge=1,
             description="Reports without a better value before a trial ends. Those of the last "
-            "phase count, with `unfreeze` those after its last thaw.",
+            "phase count, with `unfreeze` those after the last stage is unfrozen.",
         ),
     ]
     least: Annotated[

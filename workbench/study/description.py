@@ -163,12 +163,13 @@ def _source(dataset: Knobs) -> str:
 def notes(study: Study) -> list[str]:
     """What an author should know before a study runs: none of it stops the run."""
     plans = {strategy.name: strategy.plan for strategy in study.strategies}
+    verb = "runs" if study.inputs.pending else "ran"
     return [
-        *(f"not here yet: {sentence}" for sentence in study.inputs.absent),
+        *(f"missing: {sentence}" for sentence in study.inputs.absent),
         *_data_notes(study),
         *lint.of_settings(study.config, plans),
         *(
-            f"{source}: this study {'runs' if study.inputs.pending else 'ran'} first"
+            f"{source} {verb} first, because its weights are needed"
             for source in study.studies_needed
         ),
     ]

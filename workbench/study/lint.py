@@ -54,8 +54,10 @@ def random_stages(plans: dict[str, Plan]) -> list[str]:
     ]
     if not names:
         return []
-    told = f"the frozen stages of {listed(names)} keep random weights"
-    return [f"{told}, because backbone.weights is not set"]
+    return [
+        f"the frozen stages of {listed(names)} keep random weights, because backbone.weights is "
+        "not set"
+    ]
 
 
 def _sampler_notes(config: StudyConfig) -> list[str]:
@@ -64,8 +66,8 @@ def _sampler_notes(config: StudyConfig) -> list[str]:
         startup = sampler.options.get("n_startup_trials", config.startup_trials)
         if startup >= trials:
             return [
-                f"search.sampler: tpe proposes at random until its trial {startup}; "
-                f"with {counted(trials, 'trial')} it is random search"
+                f"search.sampler: tpe draws its first {counted(startup, 'trial')} at random, "
+                f"so with {counted(trials, 'trial')} it is random search"
             ]
     if sampler.name == "grid":
         counts = {len(space.fixed(config, group)) for group in config.groups}
@@ -92,7 +94,7 @@ def _pruner_notes(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
         unit = "epoch" if all(plan.reports_per_epoch == 1 for plan in plans.values()) else "report"
         found.append(
             f"search.pruner: median prunes nothing before {unit} {warmup}; "
-            f"there are trials of {counted(fewest, unit)}"
+            f"the shortest trials have {counted(fewest, unit)}"
         )
     return found
 

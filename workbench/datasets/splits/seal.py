@@ -33,22 +33,22 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
         Sealed: The hash or the file is missing, or they do not match.
     """
     if sha256 is None or not _SHA256.fullmatch(sha256):
-        found = "no hash of a protocol" if sha256 is None else f"{sha256!r} as the protocol's hash"
+        found = "has no" if sha256 is None else f"has {sha256!r} in place of the"
         raise Sealed(
-            f"The test split is sealed: the run has {found}; expected the SHA-256 of {protocol}. "
-            f"Only runs planned by workbench confirm may be tested."
+            f"The test split cannot be used: the run {found} SHA-256 of {protocol}, so workbench "
+            "confirm has not planned it. To test models, run workbench confirm."
         )
     # Hashed as bytes: any edit of the file counts, also one that JSON does not see.
     try:
         content = protocol.read_bytes()
     except OSError:
         raise Sealed(
-            f"The test split is sealed: there is no protocol at {protocol}. workbench confirm "
-            "writes it before anything is tested."
+            f"The test split cannot be used: there is no protocol at {protocol}. Restore it; "
+            "workbench confirm writes it before anything is tested."
         ) from None
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise Sealed(
-            f"The test split is sealed: {protocol} has the SHA-256 {found}, but the run was "
+            f"The test split cannot be used: {protocol} has the SHA-256 {found}, but the run was "
             f"planned with {sha256}. A protocol must not change after the confirmation has begun; "
             "restore the original."
         )
@@ -74,8 +74,9 @@ def must_hold(protocol: Path, test_digest: str) -> None:
     named = (_content(protocol).get("data") or {}).get("test_digest")
     if named is not None and named != test_digest:
         raise Sealed(
-            f"The test split is sealed: its samples have the digest {test_digest}, but {protocol} "
-            f"names {named}. All runs of a confirmation must be tested on the same samples."
+            f"The test split cannot be used: its samples have the digest {test_digest}, but "
+            f"{protocol} names {named}. All runs of a confirmation must be tested on the same "
+            "samples; restore them."
         )
 
 

@@ -152,7 +152,7 @@ class PhaseKnobs(Block):
 
 
 class Recipe(PhaseKnobs):
-    """Every knob that there is. The same names stand in ``compare`` and ``tune``."""
+    """All settings of a trial. ``compare`` and ``tune`` use the same names."""
 
     dataset: Annotated[DatasetKnobs | None, or_name(str | DatasetKnobs | None)] = knob(
         None, "Data set, see docs/datasets.md. Required."
@@ -312,8 +312,9 @@ class Confirm(Block):
     baseline: str | None = knob(None, "A strategy, or by default `default`.")
     looks: int = knob(
         1,
-        "Planned looks at the test values. With 2, `workbench confirm NAME --fresh N` may add N "
-        "seeds to every configuration after the first verdict; each look is tested at 2.5 %.",
+        "Planned analyses of the test results. With 2 (interim and final), `workbench confirm NAME "
+        "--fresh N` may add N seeds to every configuration after the first verdict; each analysis "
+        "is tested at 2.5 %.",
         ge=1,
         le=2,
     )

@@ -96,7 +96,8 @@ def offer_of(
     if not pairs:
         raise Unready(
             f"The chosen configuration of {selected.default_is} is the default one, and there is "
-            f"no other to compare it with. Search longer, or elsewhere, under a new name."
+            f"no other to compare it with. Search longer, or with other ranges, under a new study "
+            "name."
         )
     sides = _sides(config, selected.arms)
     sd = spread(sides)
