@@ -46,7 +46,7 @@ def request(staged: Staged, depth: int, read: Read, count: int, *, size: int) ->
         index=torch.arange(count),
         size=size,
         pad_last=True,
-        before=lambda: None,
+        before_batch=lambda: None,
     )
 
 

@@ -502,12 +502,12 @@ def test_the_baseline_is_the_default_of_the_first_strategy_or_of_the_one_that_is
 def test_a_protocol_is_written_once_and_then_only_held_against(two: Searched) -> None:
     plan, path = two.plan(), record.protocol_path(two.directory)
     assert not preregistration.begun(two.directory)
-    preregistration.settle(plan, two.study, logged=None)
+    preregistration.write_or_check(plan, two.study, logged=None)
     assert path.read_bytes() == plan.text
     assert json.loads(path.read_text()) == plan.content
     assert preregistration.begun(two.directory)
     before = path.stat().st_mtime_ns
-    preregistration.settle(plan, two.study, logged=None)
+    preregistration.write_or_check(plan, two.study, logged=None)
     assert path.stat().st_mtime_ns == before
 
 
@@ -516,13 +516,13 @@ def settled(searched: Searched, *overrides: str) -> str:
     study = Study(load(searched.file, overrides), searched.study.home)
     plan = planning.plan_of_confirmation(study)
     with pytest.raises(Changed) as caught:
-        preregistration.settle(plan, study, logged=None)
+        preregistration.write_or_check(plan, study, logged=None)
     text = str(caught.value).replace(str(searched.file), "FILE")
     return text.replace(str(searched.directory), "DIR")
 
 
 def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     assert settled(two, "confirm.smallest_effect=0.01", "confirm.select.configs=1") == (
         "FILE: the confirmation of tiny has begun by another protocol (DIR/protocol.json):\n"
         "  smallest_effect: was 0.02, is 0.01  (--set confirm.smallest_effect=0.01)\n"
@@ -540,18 +540,18 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
 def test_options_that_a_confirmation_began_with_are_named_and_continue_it(two: Searched) -> None:
     options = ("confirm.seeds=7", "confirm.looks=2")
     began = planning.plan_of_confirmation(Study(load(two.file, options), two.study.home))
-    preregistration.settle(began, two.study, logged=None)
+    preregistration.write_or_check(began, two.study, logged=None)
     told = settled(two)
     assert "seeds: was 7 seeds, is 12" in told
     named = re.findall(r"--set (\S+=\w+)", told)
     assert sorted(named) == ["confirm.looks=2", "confirm.seeds=7"]
     again = Study(load(two.file, named), two.study.home)
-    preregistration.hold(planning.plan_of_confirmation(again), again)
+    preregistration.check_unchanged(planning.plan_of_confirmation(again), again)
     assert "repeat them" not in settled(two, "search.seed=2"), "no option of confirm brings it back"
 
 
 def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     lines = settled(two, "confirm.looks=2").splitlines()[1:-1]
     assert lines == ["  looks: was 1, is 2  (--set confirm.looks=2)"]
 
@@ -570,7 +570,7 @@ def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> No
 def test_an_edited_protocol_is_refused(
     two: Searched, edit: Callable[[str], str], told: str
 ) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     path = record.protocol_path(two.directory)
     path.write_text(edit(path.read_text()))
     assert told in settled(two)
@@ -593,7 +593,7 @@ def more_trials(searched: Searched, *overrides: str) -> StudyConfig:
 
 def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) -> None:
     more_trials(two, "search.trials_per_strategy=4")
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     more_trials(two)
     # A record that is gone is trained again, which changes nothing.
     shutil.rmtree(two.directory / "trials" / "sgd" / "000")
@@ -627,7 +627,7 @@ def test_check_refuses_nothing_before_a_confirmation_has_begun(two: Searched, ho
 
 
 def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     found = ahead(two, home)
     looks = {"look": 1, "looks": 1, "seeds_shown": 0}
     assert found["begun"] == {"stage": "selection", "ended": 0, "planned": 5 * 3, **looks}
@@ -637,7 +637,7 @@ def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None
 def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
     two: Searched, home: Path
 ) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     two.file.write_text(two.file.read_text().replace("0.02", "0.03"))
     (lines,) = ahead(two, home)["refused"]
     line = two.file.read_text().splitlines().index("confirm: {smallest_effect: 0.03}") + 1
@@ -648,7 +648,7 @@ def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
 def test_check_refuses_a_longer_search_once_the_confirmation_has_begun(
     two: Searched, home: Path
 ) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     ((line,),) = ahead(two, home, "search.trials_per_strategy=4")["refused"]
     assert "2 more trials (sgd: 1, adamw: 1) would change what was searched" in line
 
@@ -665,7 +665,7 @@ def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> 
 def test_check_ends_like_the_command_that_would_refuse(
     two: Searched, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    preregistration.settle(two.plan(), two.study, logged=None)
+    preregistration.write_or_check(two.plan(), two.study, logged=None)
     app.check([two.file], home=home)
     assert "selecting 0/15" in capsys.readouterr().out
     with pytest.raises(typer.Exit) as caught:

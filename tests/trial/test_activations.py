@@ -83,7 +83,7 @@ def asked(
         index=train.index[positions],
         size=size,
         pad_last=pad_last,
-        before=before,
+        before_batch=before,
         **fields,
     )
     return ActivationStore(spec, data, CPU).get(request)

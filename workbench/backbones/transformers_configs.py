@@ -5,7 +5,7 @@ Used by ``transformers_models`` and ``tokenizers``.
 
 from __future__ import annotations
 
-import logging as standard
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from transformers import (
     AutoConfig,
     PreTrainedConfig,
 )
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from workbench.backbones import hub
 from workbench.messages import first_line
@@ -80,15 +80,18 @@ def padding_token(config: PreTrainedConfig) -> int:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence the log, warnings and progress bars of transformers; our messages replace them."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    verbosity, bars = (
+        transformers_logging.get_verbosity(),
+        transformers_logging.is_progress_bar_enabled(),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logging.set_verbosity(standard.CRITICAL)
+        transformers_logging.set_verbosity(logging.CRITICAL)
         if bars:
-            logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
-            logging.set_verbosity(verbosity)
+            transformers_logging.set_verbosity(verbosity)
             if bars:
-                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+                transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -133,7 +133,7 @@ def confirm(
             second_look.refuse(plan, study, fresh, second, tested=tested)
             if second is None:
                 refuse_fresh_seeds(study)
-        preregistration.settle(plan, study, logged=None)  # ``planned`` has looked
+        preregistration.write_or_check(plan, study, logged=None)  # ``planned`` has looked
         try:
             confirmation = _Confirmation(
                 session=session, study=study, plan=plan, second=second, logged=logged
@@ -155,7 +155,7 @@ def planned(study: Study) -> tuple[Protocol, Protocol | None, tuple[str | None, 
     refuse_another_search(study)
     logged, logged_2 = _logged(study)
     if record.protocol_path(study.directory).exists():
-        preregistration.hold(plan, study, logged=logged)
+        preregistration.check_unchanged(plan, study, logged=logged)
     # Before a second one is written; and where one was put in the place of the first.
     refuse_a_second(plan, logged)
     return plan, second_look.begun(plan, study, logged=logged_2), (logged, logged_2)
@@ -264,7 +264,7 @@ class _Confirmation:
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
         study, before = self.study, source.missing
-        unsent = None if before else parent_run.settled(study, role, self.files)
+        unsent = None if before else parent_run.sync_if_finished(study, role, self.files)
         if unsent is not None:
             self.unsent = unsent
             return None

@@ -133,17 +133,19 @@ def open_parent(
                 page.unsent = 1  # the parent run
 
 
-def settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> int | None:
+def sync_if_finished(
+    study: Study, role: Role, files: Mapping[str, str] | None = None
+) -> int | None:
     """Send what an earlier driver left unsent, if nothing else has changed.
 
     Returns:
-        None where MLflow's parent run is not finished or lacks what ``opened`` would write. Else
-        how many records may still be unsent, because MLflow does not answer.
+        None where MLflow's parent run is not finished or lacks what ``open_parent`` would write.
+        Else how many records may still be unsent, because MLflow does not answer.
 
     Args:
         study: The study.
-        role: As for ``opened``.
-        files: As for ``opened``.
+        role: As for ``open_parent``.
+        files: As for ``open_parent``.
     """
     role, wanted = parent_role(role), {**_files(study), **(files or {})}
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it

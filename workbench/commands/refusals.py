@@ -48,7 +48,7 @@ def refuse_another_protocol(study: Study) -> None:
     """
     if preregistration.begun(study.directory):
         plan = planning.plan_of_confirmation(study)
-        preregistration.hold(plan, study)
+        preregistration.check_unchanged(plan, study)
         second_look.begun(plan, study)
 
 

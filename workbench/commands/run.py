@@ -117,7 +117,7 @@ def search(
         trains = any(s.ended < s.target or s.running for s in begun)
         if not (trains or above):
             refuse_another_protocol(study)
-        unsent = None if trains else parent_run.settled(study, Role.SEARCH)
+        unsent = None if trains else parent_run.sync_if_finished(study, Role.SEARCH)
         if unsent is not None:
             session.watcher.end()
             outcome = outcome_of(study, Role.SEARCH, damaged=damaged)

@@ -159,7 +159,7 @@ class Request:
         size: Samples of a batch, at most N; the last bits may depend on it.
         pad_last: Whether a smaller last batch is filled up with samples from the start, because
             its samples will be in batches of ``size``.
-        before: Called before every batch; may raise.
+        before_batch: Called before every batch; may raise.
     """
 
     staged: Staged
@@ -170,7 +170,7 @@ class Request:
     epochs: int = 1
     size: int
     pad_last: bool
-    before: Callable[[], None]
+    before_batch: Callable[[], None]
 
     @property
     def sizes(self) -> frozenset[int]:
@@ -332,7 +332,7 @@ def compute(
     passes = [*torch.split(missing, size), torch.arange(request.full, count)]
     passes = [each for each in passes if len(each)]
     for number, written in enumerate(passes):
-        request.before()
+        request.before_batch()
         positions = written
         if written[0] < request.full and len(written) < size:
             positions = torch.cat([written, torch.arange(size - len(written))])

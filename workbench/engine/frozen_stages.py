@@ -43,7 +43,7 @@ class FrozenStages:
         plan: Of the trial.
         data: Of the trial.
         batches: Its training batches.
-        before: See ``Request``.
+        before_batch: See ``Request``.
         saved_seconds: About how much longer the epochs would have taken without stored outputs;
             negative if they took longer to compute than they have saved so far.
     """
@@ -52,7 +52,7 @@ class FrozenStages:
     plan: Plan
     data: Data
     batches: Batches
-    before: Callable[[], None]
+    before_batch: Callable[[], None]
     saved_seconds: float = 0.0
     _depth: int = 0
     _epoch: int = 0
@@ -69,7 +69,9 @@ class FrozenStages:
         staged.module.eval()
         started = time.perf_counter()
         if frozen != self._depth:
-            asked = for_evaluation(staged, frozen, self.data.validation, before=self.before)
+            asked = for_evaluation(
+                staged, frozen, self.data.validation, before_batch=self.before_batch
+            )
             self._found = Stored(validation=self.source.get(asked))
         if frozen != self._depth or (self.plan.augmentation and epoch != self._epoch):
             train = self._train(self.source, staged, frozen, epoch)
@@ -99,14 +101,14 @@ class FrozenStages:
                 size=min(passed or plan.batch_size, len(part.index)),
                 # Which samples share the last batch changes every epoch.
                 pad_last=True,
-                before=self.before,
+                before_batch=self.before_batch,
             )
         )
         return stored and stored.with_sizes(self.batches.sizes(passed), staged.module, read)
 
 
 def for_evaluation(
-    staged: Staged, depth: int, part: Part, *, before: Callable[[], None]
+    staged: Staged, depth: int, part: Part, *, before_batch: Callable[[], None]
 ) -> Request:
     """A request for a part that a model is evaluated on, in batches of ``outputs_of``."""
     staged.module.eval()
@@ -117,7 +119,7 @@ def for_evaluation(
         index=part.index,
         size=min(inference.batch_size(part.inputs), len(part.index)),
         pad_last=False,
-        before=before,
+        before_batch=before_batch,
     )
 
 

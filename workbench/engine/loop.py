@@ -128,7 +128,7 @@ class Engine:
                 plan=plan,
                 data=data,
                 batches=self._batches,
-                before=self._stop_if_asked,
+                before_batch=self._stop_if_asked,
             )
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)

@@ -29,7 +29,7 @@ def explain_errors(
     doing: str,
     *,
     device: torch.device,
-    needs: Callable[[], str] = str,
+    needs: Callable[[], str] = lambda: "",
     passes: bool = False,
 ) -> Iterator[None]:
     """Turn a failed allocation in a block into an error that says what to do.

@@ -102,7 +102,7 @@ class ActivationStore:
         try:
             entry = _read(folder, split.first.values)
             if entry is None and self._has_room(needed, request):
-                with _locked(_folder() / f"{alike}.lock", request.before):
+                with _locked(_folder() / f"{alike}.lock", request.before_batch):
                     entry = _read(folder, split.first.values)
                     if entry is None:
                         with writing(folder):
@@ -125,7 +125,7 @@ class ActivationStore:
         # Outputs of single epochs take no place of what trials of today use: several freeze depths
         # that do not fit together would delete each other's.
         unused = 0.0 if request.epoch is None else _DAY_SECONDS
-        with _locked(_folder() / "evict.lock", request.before):
+        with _locked(_folder() / "evict.lock", request.before_batch):
             return _evict(self._limit - needed, unused)
 
     def _content(self, request: Request) -> dict[str, object]:

@@ -151,11 +151,12 @@ def data_of(spec: TrialSpec) -> Data:
         study_seed=spec.study_seed,
         seed=spec.seed,
     )
-    return as_planned(data, spec)
+    check_data_digest(data, spec)
+    return data
 
 
-def as_planned(data: Data, spec: TrialSpec) -> Data:
-    """The data unchanged, after a check of their hash against the trial's specification.
+def check_data_digest(data: Data, spec: TrialSpec) -> None:
+    """Check the hash of the data against the trial's specification.
 
     Raises:
         ValueError: They have changed since the study was planned.
@@ -165,7 +166,6 @@ def as_planned(data: Data, spec: TrialSpec) -> Data:
             "The data set has changed since the study was planned: its SHA-256 is "
             f"{data.digest[:12]}, but the specification says {spec.data_digest[:12]}."
         )
-    return data
 
 
 def _positions(data: Data, rows: Sequence[Mapping[str, Any]]) -> Tensor:

@@ -124,7 +124,7 @@ def measure(
         """Outputs of the model for a part, and its targets, on the device."""
         stored = None
         if frozen:
-            asked = frozen_stages.for_evaluation(staged, frozen, part, before=before)
+            asked = frozen_stages.for_evaluation(staged, frozen, part, before_batch=before)
             stored = ActivationStore(spec, data, device).get(asked)
         every = inference.outputs_of(
             staged.module,
@@ -176,17 +176,15 @@ def _protocol(directory: TrialDirectory, spec: TrialSpec) -> Path:
 def _with_test(directory: TrialDirectory, spec: TrialSpec, data: Data) -> Data:
     """The data with the test part, prepared for the backbone."""
     plan = spec.plan
-    loaded = artifacts.as_planned(
-        datasets.load_test(
-            plan.dataset,
-            target=tasks.target_of(plan.task),
-            study_seed=spec.study_seed,
-            seed=spec.seed,
-            protocol=_protocol(directory, spec),
-            sha256=spec.protocol,
-        ),
-        spec,
+    loaded = datasets.load_test(
+        plan.dataset,
+        target=tasks.target_of(plan.task),
+        study_seed=spec.study_seed,
+        seed=spec.seed,
+        protocol=_protocol(directory, spec),
+        sha256=spec.protocol,
     )
+    artifacts.check_data_digest(loaded, spec)
     assert loaded.test is not None
     # The other parts of ``data`` are prepared already.
     inputs = backbones.prepare_inputs(plan.backbone, loaded.kind, loaded.test.inputs)

@@ -196,7 +196,7 @@ def _earlier(study: Study) -> Mapping[str, Any]:
         content: dict[str, Any] = json.loads(record.protocol_path(study.directory).read_bytes())
         return content if content["schema"] == 1 else {}
     except (OSError, ValueError, KeyError, TypeError):
-        return {}  # ``preregistration.hold`` says what is wrong with it.
+        return {}  # ``preregistration.check_unchanged`` says what is wrong with it.
 
 
 def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:

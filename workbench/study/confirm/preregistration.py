@@ -28,18 +28,18 @@ def _has_runs(directory: Path) -> bool:
     )
 
 
-def settle(protocol: Protocol, study: Study, *, logged: str | None) -> None:
+def write_or_check(protocol: Protocol, study: Study, *, logged: str | None) -> None:
     """Write the protocol once, or compare it with the one that was written before.
 
-    The caller holds the study's lease; otherwise as ``hold``.
+    The caller holds the study's lease; otherwise as ``check_unchanged``.
     """
-    hold(protocol, study, logged=logged)
+    check_unchanged(protocol, study, logged=logged)
     path = record.protocol_path(study.directory)
     if not path.exists():
         record.write_atomically(path, protocol.text)
 
 
-def hold(protocol: Protocol, study: Study, *, logged: str | None = None) -> None:
+def check_unchanged(protocol: Protocol, study: Study, *, logged: str | None = None) -> None:
     """Compare a protocol with the one that was written before, if any.
 
     Args:
@@ -185,7 +185,7 @@ def refuse_more_trials(study: Study) -> None:
         content = json.loads(record.protocol_path(study.directory).read_bytes())
         planned = dict(content["search"]["budget"]["targets"])
     except (OSError, ValueError, KeyError, TypeError):
-        planned = dict(look(study).ended)  # ``hold`` says what is wrong with it.
+        planned = dict(look(study).ended)  # ``check_unchanged`` says what is wrong with it.
     targets = space.targets(study.config)
     missing = {n: t - planned.get(n, 0) for n, t in targets.items() if t > planned.get(n, 0)}
     if not missing:
