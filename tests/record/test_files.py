@@ -18,6 +18,7 @@ from workbench.record.files import (
     LockUnsupported,
     holder,
     lock,
+    own_writer,
     sha256_of,
     sweep,
     write_atomically,
@@ -127,8 +128,13 @@ def test_the_temporary_files_of_killed_writers_are_swept_and_no_others(tmp_path:
     folder.mkdir(parents=True)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    for name in (f"spec.json.{ended.pid}.tmp", f"spec.json.{os.getpid()}.tmp", "my.tmp", "b.7.txt"):
+    own = own_writer()
+    host = own.partition("@")[2]
+    stay = {f"a.json.{own}.tmp", f"a.{ended.pid}@another-{host}.tmp", "my.tmp", "b.7.txt"}
+    old = f"c.{os.getpid()}@another-{host}.tmp"
+    # An earlier version wrote no host.
+    for name in (*stay, f"a.json.{ended.pid}@{host}.tmp", f"a.json.{ended.pid}.tmp", old):
         (folder / name).touch()
+    os.utime(folder / old, (1, 1))
     sweep(tmp_path)
-    left = {path.name for path in folder.iterdir()}
-    assert left == {f"spec.json.{os.getpid()}.tmp", "my.tmp", "b.7.txt"}
+    assert {path.name for path in folder.iterdir()} == stay

@@ -23,7 +23,7 @@ from workbench.record import (
     TrialSpec,
 )
 from workbench.record.directory import Damaged
-from workbench.record.files import DiskError
+from workbench.record.files import DiskError, own_writer
 from workbench.record.strategy import Phase, Plan, Schedule, Weights
 
 
@@ -237,7 +237,7 @@ def test_a_state_that_a_full_disk_does_not_take_is_a_disk_error_and_the_one_befo
 ) -> None:
     directory = TrialDirectory(tmp_path)
     save(directory, b"one")
-    (tmp_path / f"checkpoint.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
+    (tmp_path / f"checkpoint.pt.{own_writer()}.tmp").symlink_to("/dev/full")
     with pytest.raises(DiskError, match=r"checkpoint\.pt: No space left on device"):
         directory.save_checkpoint(lambda file: torch.save({"a": torch.zeros(9_999)}, file))
     assert found(directory) == (b"one", [])

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.support.trials import directory_for, go_on, never, planned, spec_for
 from workbench.engine import activations as engine
 from workbench.engine.activations import Request, Split, StoredActivations
 from workbench.record import Role, State, TrialSpec
-from workbench.record.files import lock
+from workbench.record.files import lock, own_writer
 from workbench.trial import activations
 from workbench.trial import run as trial_run
 from workbench.trial.activations import ActivationStore
@@ -270,11 +269,14 @@ def test_the_entry_that_was_not_used_for_the_longest_time_is_deleted_first(
 def test_a_killed_writer_leaves_no_entry_and_its_files_go_with_the_next(
     spec: TrialSpec, folder: Path
 ) -> None:
-    left = folder / f"key.{socket.gethostname()}.4194305.tmp"  # no process has this number
-    left.mkdir(parents=True)
-    (left / "0.bin").write_bytes(b"half")
+    host = own_writer().partition("@")[2]
+    # No process has this number.
+    left, other = (folder / f"key.4194305@{name}.tmp" for name in (host, f"another-{host}"))
+    for path in (left, other):
+        path.mkdir(parents=True)
+        (path / "0.bin").write_bytes(b"half")
     assert asked(spec) is not None
-    assert not left.exists()
+    assert not left.exists() and other.exists()
 
 
 def ask(spec: TrialSpec, data_folder: Path, left: Path) -> None:

@@ -7,9 +7,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,8 @@ def sha256_of(path: Path) -> str:
 class DiskError(OSError):
     """A disk is full or fails; the message names the file, and the bytes needed and free."""
 
+
+_WEEK_SECONDS = 7 * 86_400
 
 # A full disk or quota, a failing disk, and one that was remounted read-only because it failed.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -75,7 +78,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A block that writes a file in parts, which replaces the one of that name when it ends."""
     # Two processes may write the same file, so each has a temporary file of its own.
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{own_writer()}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as file:
@@ -88,20 +91,37 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def own_writer() -> str:
+    """Name of the own process in that of a temporary file (``NAME.PID@HOST.END``)."""
+    return f"{os.getpid()}@{_host()}"
+
+
 def is_temporary(path: Path) -> bool:
-    """Whether a file is an unfinished one of ``write_atomically`` (``NAME.PID.tmp``)."""
-    return path.suffix == ".tmp" and _writer(path).isdecimal()
+    """Whether a file is an unfinished one of ``write_atomically``."""
+    return path.suffix == ".tmp" and _writer(path)[0].isdecimal()
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether the process of a temporary file (``NAME.PID.END``) has ended."""
-    pid = _writer(path)
-    return pid.isdecimal() and not psutil.pid_exists(int(pid))
+    """Whether the process of a temporary file has ended; on another host, if it is a week old."""
+    pid, host = _writer(path)
+    if not pid.isdecimal():
+        return False
+    if host in ("", _host()):
+        return not psutil.pid_exists(int(pid))
+    with suppress(FileNotFoundError):  # Its process may end at this moment.
+        return time.time() - path.stat().st_mtime > _WEEK_SECONDS
+    return False
 
 
-def _writer(path: Path) -> str:
-    """The part of a temporary name where the process number is expected."""
-    return path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
+def _host() -> str:
+    # A dot would end the part of the name.
+    return socket.gethostname().replace(".", "-")
+
+
+def _writer(path: Path) -> tuple[str, str]:
+    """Process number and host in a temporary name; earlier versions wrote no host."""
+    pid, _, host = "".join(path.suffixes[-2:-1])[1:].partition("@")
+    return pid, host
 
 
 def sweep(folder: Path) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.record.files import is_abandoned
+from workbench.record.files import is_abandoned, own_writer
 from workbench.report import templates, tidy
 from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
@@ -98,7 +97,7 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
             f"{folder} is not empty and contains no {marker}, so it is not replaced. Choose an"
             " empty or a new folder."
         )
-    prefix = f"{_hidden(folder)}{os.getpid()}."
+    prefix = f"{_hidden(folder)}{own_writer()}."
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder, contents)
@@ -132,7 +131,7 @@ def write_files(files: Mapping[str, str], folder: Path) -> None:
 
 def _hidden(folder: Path) -> str:
     """Prefix of the names of a report's temporary folders; cut, because names have a limit."""
-    return f".{folder.name[:200]}."
+    return f".{folder.name[:150]}."
 
 
 def _sweep(folder: Path, contents: Collection[str]) -> None:

@@ -15,7 +15,6 @@ import logging
 import math
 import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -33,7 +32,7 @@ from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.engine import activations
 from workbench.engine.activations import NotReplayable, Request, Split, StoredActivations
 from workbench.record import Role, TrialSpec, environment
-from workbench.record.files import Locked, is_abandoned, lock, writing
+from workbench.record.files import Locked, is_abandoned, lock, own_writer, writing
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
@@ -239,8 +238,7 @@ def _digest(staged: Staged, depth: int) -> str:
 
 def _write(folder: Path, request: Request, split: Split, *, verified: int) -> None:
     """Write an entry whole or not at all."""
-    # Of this machine: the folder may be shared with others, whose processes have other numbers.
-    temporary = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary = folder.with_name(f"{folder.name}.{own_writer()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -349,7 +347,7 @@ def _evict(limit: int, unused_seconds: float) -> bool:
     entries = []
     for path in _folder().iterdir():
         if path.suffix == ".tmp":
-            if f".{socket.gethostname()}." in path.name and is_abandoned(path):
+            if is_abandoned(path):
                 shutil.rmtree(path, ignore_errors=True)
         elif path.is_dir():
             size = sum(file.stat().st_size for file in path.glob("*.bin"))
