@@ -341,18 +341,21 @@ def test_now_is_in_milliseconds() -> None:
 
 
 @pytest.mark.parametrize("name", ["spec.json", "result.json", "history.jsonl"])
-@pytest.mark.parametrize("content", [b"{\n", b"\xff\xfe\n", b"[]\n", None])
+@pytest.mark.parametrize("content", [b"{\n", b"\xff\xfe\n", b"[]\n"])
 def test_a_damaged_file_of_a_record_is_named_with_what_to_do(
-    tmp_path: Path, name: str, content: bytes | None
+    tmp_path: Path, name: str, content: bytes
 ) -> None:
     directory = TrialDirectory(tmp_path)
-    if content is None:
-        (tmp_path / name).mkdir()
-    else:
-        (tmp_path / name).write_bytes(content)
+    (tmp_path / name).write_bytes(content)
     read = {"spec.json": directory.spec, "result.json": directory.result}
     with pytest.raises(Damaged, match=rf"{tmp_path}/{name} is damaged \(.*delete the folder"):
         read.get(name, directory.history)()
+
+
+def test_nobody_is_advised_to_delete_a_trial_that_cannot_be_read_now(tmp_path: Path) -> None:
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(Damaged, match=r"result\.json cannot be read: Is a directory\.$"):
+        TrialDirectory(tmp_path).result()
 
 
 def test_a_directory_keeps_its_identity_and_shares_it_with_no_other(tmp_path: Path) -> None:

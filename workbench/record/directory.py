@@ -250,7 +250,7 @@ def _read(path: Path, parse: Callable[[bytes], Read]) -> Read | None:
     except ValidationError as error:
         raise _damaged(path, error.errors()[0]["msg"]) from error
     except OSError as error:
-        raise _damaged(path, error.strerror or str(error)) from error
+        raise Damaged(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _damaged(path: Path, reason: str) -> Damaged:
