@@ -431,6 +431,18 @@ def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_s
     assert (made.artifacts_of(home, run_id) / "predictions.parquet").exists()
 
 
+def test_models_beyond_the_first_page_are_removed_too(
+    home: Path, tracker: Tracker, parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate("abc"):
+        tracker.mark_best(parent, name, complete(home, number, name.encode()))
+    monkeypatch.setattr(client, "_PAGE", 1)
+    default = "mlflow.store.tracking.sqlalchemy_store.SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT"
+    monkeypatch.setattr(default, 1)
+    tracker._models.remove(tracker.experiment(made.STUDY))
+    assert made.rows(home, "SELECT * FROM logged_models WHERE lifecycle_stage = 'active'") == []
+
+
 def test_a_trial_that_was_best_before_can_be_best_again(
     home: Path, tracker: Tracker, parent: str
 ) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from workbench.record import Role, TrialDirectory
 from workbench.record.files import sha256_of
 from workbench.tracker.artifacts import Artifacts, Content
+from workbench.tracker.client import pages
 from workbench.tracker.params import valid_name
 from workbench.tracker.stored_run import Run
 
@@ -111,7 +112,8 @@ class ModelClient:
         Except registered ones, which people rely on.
         """
         own = None if run is None else f"source_run_id = '{run.run_id}'"
-        for model in self._client.search_logged_models([experiment], own):
+        # A list: each deletion would move the next page.
+        for model in [*pages(self._client.search_logged_models, [experiment], own)]:
             if _VERSIONS not in model.tags:
                 self._artifacts.remove_model(model)
                 self._client.delete_logged_model(model.model_id)
