@@ -431,6 +431,19 @@ def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_s
     assert (made.artifacts_of(home, run_id) / "predictions.parquet").exists()
 
 
+def test_why_mlflow_does_not_register_a_model_is_said(
+    home: Path, tracker: Tracker, parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = tracker.mark_best(parent, "adamw-2", complete(home, 1, b"weights"))
+
+    def refuse(name: str) -> None:
+        raise tracker._mlflow.MlflowException(f"no permission for {name}")
+
+    monkeypatch.setattr(tracker._models._client, "create_registered_model", refuse)
+    with pytest.raises(StoreError, match="no permission for wines"):
+        tracker.register(run_id, "wines", "a card", champion=True)
+
+
 def test_models_beyond_the_first_page_are_removed_too(
     home: Path, tracker: Tracker, parent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,8 +126,11 @@ class ModelClient:
             MlflowException: MLflow refuses.
         """
         model = self._client.get_logged_model(model_id)
-        with suppress(self._mlflow.MlflowException):  # There is one already.
+        try:
             self._client.create_registered_model(name)
+        except self._mlflow.MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
         known = self._client.search_model_versions(f"name = '{name}'")
         version = next((v.version for v in known if v.source == model.artifact_location), None)
         if version is None:
