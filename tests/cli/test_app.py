@@ -145,6 +145,15 @@ def test_trials_cannot_run_in_this_process_and_on_a_cluster(
     assert code == 2 and "--inline and --on" in errors
 
 
+@pytest.mark.parametrize(
+    "given", [["--home", "."], ["--tracking-uri", "sqlite:///a"], ["--wait"], ["--retry-failed"]]
+)
+def test_a_smoke_run_refuses_options_that_it_would_ignore(tiny: Path, given: list[str]) -> None:
+    code, _, errors = call("run", tiny, "--smoke", *given)
+    assert code == 2
+    assert f"--smoke and {given[0]} exclude each other." in errors
+
+
 def test_a_search_in_json_names_the_next_commands(write_study: Write, home: Path) -> None:
     file = write_study(TWO, ("trials_per_strategy: 5", "trials_per_strategy: 1"))
     code, output, errors = call("run", file, "--home", home, "--inline", "--json")

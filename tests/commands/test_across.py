@@ -126,9 +126,10 @@ def test_a_study_that_is_not_in_its_file_is_not_taken_for_the_others(
 
 
 def test_a_smoke_run_takes_every_study_through_every_step_and_leaves_nothing_behind(
-    tmp_path: Path, home: Path
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = works("run", _file(tmp_path), "--home", home, "--smoke", "--inline")
+    monkeypatch.setenv("WORKBENCH_HOME", str(home))
+    output = works("run", _file(tmp_path), "--smoke", "--inline")
     assert output.count("the tiny copy finished") == 2
     assert not list(home.iterdir())
 

@@ -141,6 +141,7 @@ def check(
 
 @app.command()
 def run(
+    context: typer.Context,
     study: FileOrName,
     overrides: Set = None,
     home: Home = HERE,
@@ -167,6 +168,11 @@ def run(
     from workbench.commands import outcomes
     from workbench.commands.run import run_study
 
+    for option in ("home", "tracking_uri", "wait", "retry_failed") if smoke else ():
+        source = context.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            name = option.replace("_", "-")
+            raise typer.BadParameter(f"--smoke and --{name} exclude each other.")
     with (
         terminal.errors(),
         terminal.home_or_temporary(home, smoke) as place,
