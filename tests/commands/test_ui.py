@@ -134,7 +134,9 @@ def test_the_address_is_not_buried_under_the_servers_own_lines(
     assert [line for line in rest if not line.startswith("[MLflow] Security middleware")] == []
 
 
-def test_results_are_judged_from_a_server_as_from_a_file(served: tuple[int, str]) -> None:
+def test_results_are_judged_from_a_server_as_from_a_file(
+    served: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     port, _ = served
     number = post(port, "experiments/create", {"name": "foreign"})["experiment_id"]
     for place in range(16):
@@ -147,13 +149,9 @@ def test_results_are_judged_from_a_server_as_from_a_file(served: tuple[int, str]
         metric = {"run_id": run_id, "key": "acc", "value": value, "timestamp": 1}
         post(port, "runs/log-metric", metric)
         post(port, "runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": 2})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     found = elsewhere.judge(
-        None,
-        experiment="foreign",
-        uri=f"http://127.0.0.1:{port}",
-        home=Path(),
-        metric="acc",
-        smallest_effect=0.01,
+        None, experiment="foreign", home=Path(), metric="acc", smallest_effect=0.01
     )
     verdict = found.result.as_json()["verdict"]
     assert (verdict["word"], verdict["leader"], len(verdict["seeds"])) == ("WINNER", "a", 8)

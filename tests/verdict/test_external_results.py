@@ -866,15 +866,19 @@ def test_a_study_of_workbench_is_left_to_its_report(
         ({"experiment": "paper", "metric": "acc"}, "no experiment 'paper'; did you mean papers?"),
         ({"experiment": "papers", "metric": "accu"}, "no metric 'accu'; did you mean acc"),
         ({"experiment": "papers"}, "Name the metric with --metric.*it has acc"),
-        (
-            {"experiment": "papers", "metric": "acc", "uri": "sqlite:////nowhere/mlflow.db"},
-            "There is no MLflow store at /nowhere/mlflow.db",
-        ),
     ],
 )
 def test_what_an_experiment_lacks_is_said(given: dict[str, Any], message: str, store: Path) -> None:
     with pytest.raises(Unreadable, match=message):
         elsewhere.judge(None, home=store, **given)
+
+
+def test_a_store_that_does_not_exist_is_named_and_not_made(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/mlflow.db")
+    with pytest.raises(Unreadable, match="There is no MLflow store at /nowhere/mlflow"):
+        elsewhere.judge(None, experiment="papers", home=store, metric="acc")
     assert not Path("/nowhere").exists()
 
 
@@ -882,10 +886,11 @@ def test_a_server_that_does_not_answer_is_told_without_the_password(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    for name in ("USERNAME", "PASSWORD"):  # set from the address
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
     with pytest.raises(Unreadable) as caught:
-        elsewhere.judge(
-            None, experiment="x", uri="http://me:secret@127.0.0.1:9", home=store, metric="acc"
-        )
+        elsewhere.judge(None, experiment="x", home=store, metric="acc")
     assert "MLflow at http://127.0.0.1:9 cannot be read" in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -898,7 +903,8 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(Unreadable) as caught:
-            elsewhere.judge(None, experiment="x", uri=uri, home=store, metric="acc")
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+            elsewhere.judge(None, experiment="x", home=store, metric="acc")
     assert str(caught.value) == (
         f"MLflow at {uri} cannot be read: it did not answer within 1 s. Check that the server "
         "works; the variable MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."

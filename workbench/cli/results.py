@@ -68,10 +68,6 @@ def verdict(
         str | None,
         typer.Option("--mlflow", help="Read the runs of this MLflow experiment instead of a file."),
     ] = None,
-    uri: Annotated[
-        str | None,
-        typer.Option("--uri", help="MLflow's tracking URI; by default the store of this home."),
-    ] = None,
     metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
     smallest_effect: Annotated[
@@ -90,7 +86,6 @@ def verdict(
         judged = verdicts.judge(
             results,
             experiment=experiment,
-            uri=uri,
             home=home.absolute(),
             metric=metric,
             direction="minimize" if minimize else "maximize",

@@ -30,7 +30,6 @@ def judge(
     results: Path | pd.DataFrame | None,
     *,
     experiment: str | None = None,
-    uri: str | None = None,
     home: Path,
     metric: str | None = None,
     direction: str = "maximize",
@@ -44,7 +43,6 @@ def judge(
         results: A CSV file or a table with the columns strategy, seed, value and, if several,
             dataset.
         experiment: Instead: name or id of an MLflow experiment.
-        uri: MLflow's tracking URI; by default the store of the home.
         home: Folder that holds ``mlruns``.
         metric: Its name; required for an experiment.
         direction: ``maximize`` or ``minimize``.
@@ -62,7 +60,7 @@ def judge(
     if experiment is not None:
         shared = location.shared_store(home, experiment)
         own = store.uri_of(home / "mlruns" / "mlflow.db")
-        address = uri or (own if shared is None else shared.connection_uri)
+        address = own if shared is None else shared.connection_uri
         rows = read_experiment(address, experiment, metric)
     elif isinstance(results, Path):
         rows = read_csv(results, metric)
