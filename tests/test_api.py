@@ -207,7 +207,9 @@ def test_a_test_needs_consent(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert all(len(line) <= 80 for shown in (found, study) for line in repr(shown).splitlines())
     with pytest.raises(TypeError, match=r"a path, a pandas table or a NumPy array; .* list"):
         study.best_model().predict([[0.0] * 13])  # type: ignore[list-item]
-    outcome = study.confirm(inline=True)
+    opened = wb.open_study("tiny")
+    assert opened.check().studies and opened.run(inline=True).finished
+    outcome = opened.confirm(inline=True)
     assert not outcome.agreed and not outcome.confirmed
     assert "confirm(yes=True)" in capsys.readouterr().out
     assert study.confirmation().empty

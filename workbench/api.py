@@ -68,7 +68,7 @@ class Study(Printed):
 
     home: Path
     names: tuple[str, ...]
-    _file: Path | None
+    _file: Path
     _overrides: tuple[str, ...]
 
     def __init__(
@@ -134,8 +134,7 @@ class Study(Printed):
         Raises:
             StudyFileError: It does not fit the model, the data or the weights.
         """
-        file, overrides = self._source()
-        return Plan(check_file(file, overrides, self.home))
+        return Plan(check_file(self._file, self._overrides, self.home))
 
     def run(
         self,
@@ -160,11 +159,10 @@ class Study(Printed):
             ValueError: ``workers`` is no number of processes; or ``inline`` and ``on`` are given.
         """
         _check_place(workers, inline, on)
-        file, overrides = self._source()
         with terminal.started_workers(self.home, workers, inline, on) as started:
             return run_study(
-                file,
-                overrides,
+                self._file,
+                self._overrides,
                 self.home,
                 started,
                 terminal.watcher(),
@@ -206,12 +204,10 @@ class Study(Printed):
                 print("Nothing was tested. Use the test split with confirm(yes=True).")
             return yes
 
-        file, overrides = self._source()
         with terminal.started_workers(self.home, workers, inline, on) as started:
             return confirm_study(
-                # Of a study that was opened by its name, that one alone.
-                self.names[0] if self._file is None and len(self.names) == 1 else file,
-                overrides,
+                self._file,
+                self._overrides,
                 self.home,
                 started,
                 terminal.watcher(),
@@ -328,11 +324,6 @@ class Study(Printed):
         self._require_run()
         return publish.composed(self.home, name, figures=figures)
 
-    def _source(self) -> tuple[Path, Sequence[str]]:
-        if self._file is not None:
-            return self._file, self._overrides
-        return home_studies.source_of(self.names[0], self.home)
-
     def _print(self, console: Console) -> None:
         begun = {row.name: row for row in browse.studies(self.home)}
         for name in self.names:
@@ -350,7 +341,8 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     study = Study.__new__(Study)
     study.home = _home(home)
     study.names = tuple(home_studies.studies_of(study.home, str(name)))
-    study._file, study._overrides = None, ()
+    # The commands find a study by its name as by its file.
+    study._file, study._overrides = Path(name), ()
     return study
 
 

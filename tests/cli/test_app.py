@@ -225,6 +225,11 @@ def test_a_confirmation_that_is_refused_leaves_an_empty_home_empty(tiny: Path, h
         assert not list(home.iterdir())
 
 
+def test_a_study_file_of_any_name_can_be_confirmed(tiny: Path, home: Path) -> None:
+    code, _, errors = call("confirm", tiny.rename(tiny.with_name("plain")), "--home", home)
+    assert code == 2 and "The search of tiny is unfinished" in errors
+
+
 @pytest.mark.parametrize("words", [("list",), ("list", "--json"), ("schema",)])
 def test_an_output_that_cannot_be_written_ends_with_a_line_and_4(
     words: tuple[str, ...], home: Path
@@ -271,7 +276,7 @@ def test_an_unknown_venue_is_refused_before_the_study_is_read(home: Path) -> Non
     assert "There is no venue 'nips'" in errors and "neurips" in errors
 
 
-@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("command", ["run", "check", "confirm"])
 def test_a_study_s_name_in_place_of_its_file_is_answered_with_the_file(
     tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

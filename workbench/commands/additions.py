@@ -67,7 +67,7 @@ def add_level(
         Changed: The study cannot be amended, or is not as it was confirmed.
         Unknown, StudyFileError: It cannot have such a level.
     """
-    file, before = home_studies.source_of(str(study), home)
+    file, before = home_studies.source_of(study, home)
     first = load_all(file, [*before, *overrides])[0]
     _refuse_kind(first, level)
     with session.open_session(home, workers, watcher) as at:

@@ -64,7 +64,7 @@ def check_file(file: Path, overrides: Sequence[str], home: Path) -> list[Checked
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
         Unknown: There is no such file and no such study.
     """
-    file, before = home_studies.file_or_study(file, home)
+    file, before = home_studies.source_of(file, home)
     overrides = [*before, *overrides]
     # Pending: what a study lacks, such as a download, is a note and not an error.
     studies = [Study(config, home, pending=True) for config in load_all(file, overrides)]

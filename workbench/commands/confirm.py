@@ -87,10 +87,10 @@ def confirm_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     # Before the session, which needs a home that can be written to.
-    file, before = home_studies.source_of(str(study), home)
+    file, before = home_studies.source_of(study, home)
     configs = load_all(file, [*before, *overrides])
     # The name of one of the studies of a file with ``across`` means that one alone.
-    chosen = [config for config in configs if config.name == study] or configs
+    chosen = [config for config in configs if config.name == str(study)] or configs
     if "@" in str(study) and chosen is configs:
         names = [config.name for config in configs]
         hint = did_you_mean(str(study), names) or f"; it has {listed(names)}."

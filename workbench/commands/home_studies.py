@@ -124,15 +124,22 @@ def file_of(described: Description, home: Path) -> Path | None:
     return next(filter(Path.is_file, candidates), None)
 
 
-def source_of(study: str, home: Path) -> tuple[Path, list[str]]:
-    """The file of a study and, where it is known by its name, the overrides of its search.
+def source_of(study: Path | str, home: Path) -> tuple[Path, list[str]]:
+    """A study file as it is; of a study's name its file, with the overrides of its search.
 
     Raises:
-        Unknown: There is no such study, or its file is gone; or it was added to another study.
+        Unknown: It is neither, or the study's file is gone; or it was added to another study.
     """
-    if study.endswith(STUDY_SUFFIXES):
-        return Path(study), []
-    first = studies_of(home, study)[0]
+    written, name = Path(study), str(study)
+    # What can only be a file is answered by its reader, with the nearest file.
+    if written.is_file() or name.endswith(STUDY_SUFFIXES) or len(written.parts) > 1:
+        return written, []
+    try:
+        first = studies_of(home, name)[0]
+    except Unknown as error:
+        near = nearest_file(written)
+        hint = f"; did you mean {near}?" if near else "."
+        raise Unknown(f"{name}: no such file{hint} {error}") from None
     # A search may have had overrides; without them the confirmation would be another one.
     described = description(record.study_directory(home, first))
     if added := described.added:
@@ -146,25 +153,6 @@ def source_of(study: str, home: Path) -> tuple[Path, list[str]]:
             "path of its file instead of its name."
         )
     return file, described.overrides
-
-
-def file_or_study(written: Path, home: Path) -> tuple[Path, list[str]]:
-    """A study file as it is; of a study's name its file, with the overrides that it was run with.
-
-    Raises:
-        Unknown: It is neither; or as for ``source_of``.
-    """
-    name = str(written)
-    # What can only be a file is answered by its reader, with the nearest file.
-    if written.is_file() or name.endswith(STUDY_SUFFIXES) or len(written.parts) > 1:
-        return written, []
-    try:
-        studies_of(home, name)
-    except Unknown as error:
-        near = nearest_file(written)
-        hint = f"; did you mean {near}?" if near else "."
-        raise Unknown(f"{name}: no such file{hint} {error}") from None
-    return source_of(name, home)
 
 
 def additions(home: Path, name: str) -> list[Addition]:

@@ -60,7 +60,7 @@ def run_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     with session.open_session(home, workers, watcher) as at:
-        file, before = home_studies.file_or_study(file, at.home)
+        file, before = home_studies.source_of(file, at.home)
         configs = load_all(file, [*before, *overrides])
         if len(configs) > 1:
             # An error in the last study should not wait for the trials of the others.
