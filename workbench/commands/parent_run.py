@@ -138,14 +138,14 @@ def sync_if_finished(
 ) -> int | None:
     """Send what an earlier driver left unsent, if nothing else has changed.
 
-    Returns:
-        None where MLflow's parent run is not finished or lacks what ``open_parent`` would write.
-        Else how many records may still be unsent, because MLflow does not answer.
-
     Args:
         study: The study.
         role: As for ``open_parent``.
         files: As for ``open_parent``.
+
+    Returns:
+        None where MLflow's parent run is not finished or lacks what ``open_parent`` would write.
+        Else how many records may still be unsent, because MLflow does not answer.
     """
     role, wanted = parent_role(role), {**_files(study), **(files or {})}
     # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
