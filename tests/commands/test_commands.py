@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support.commands import call
-from tests.support.mlflow_home import STUDY, everything, result, runs_of, write
+from tests.support.mlflow_home import STUDY, close, everything, result, runs_of, write
 from tests.support.studies import Studies, ended
 from tests.support.tiny import Unseen
 from workbench import downloads, record, report
@@ -303,7 +303,7 @@ def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change
     def run() -> int:
         # As in another process, which leaves no log of sqlite's.
         file_cache._FIRST.clear()
-        Tracker(stored).close()
+        close(Tracker(stored))
         return run_study(file, [], stored, InlineWorkers(), Unseen()).fresh
 
     file = write_study(*SMALL)

@@ -333,7 +333,7 @@ def test_no_store_gets_the_hash_of_a_protocol_that_the_one_before_did_not_have(
     own_home: Path, new_store: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = own_home / "mlruns" / "mlflow.db"
-    Tracker(own_home, at=f"sqlite:///{old}").close()
+    made.close(Tracker(own_home, at=f"sqlite:///{old}"))
     old.rename(old.with_name("away.db"))
     publish.sync(made.STUDY, own_home)
     assert logged_in(own_home) is None

@@ -20,7 +20,7 @@ from pydantic import create_model
 
 from tests.support import processes
 from tests.support.commands import call, wait_for
-from tests.support.mlflow_home import empty_store, home_in, runs_of
+from tests.support.mlflow_home import close, empty_store, home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.studies import Searched
 from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
@@ -319,7 +319,7 @@ def test_a_protocol_is_logged_before_the_first_test_or_not_at_all(
     for name, expected in (("known", sha256), ("unknown", None)):
         home = copied(story.home, tmp_path / name)
         if expected is None:
-            Tracker(home, at=f"sqlite:///{home}/mlruns/mlflow.db").close()
+            close(Tracker(home, at=f"sqlite:///{home}/mlruns/mlflow.db"))
             (home / "mlruns" / "mlflow.db").unlink()
             monkeypatch.setenv(location.VARIABLE, empty_store(tmp_path / "another"))
         again = confirmed("tiny", home, agree=Asked(False))

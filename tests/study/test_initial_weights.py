@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -78,8 +77,7 @@ def test_a_study_that_has_not_run_stands_for_its_weights_only_when_looking_ahead
 
 def test_a_run_gives_the_weights_of_its_trial(ran: tuple[Path, Path]) -> None:
     folder, home = ran
-    with closing(Tracker(home)) as tracker:
-        trials = tracker.read_trials("first")
+    trials = Tracker(home).read_trials("first")
     best = best_of(home)
     spec = best.spec()
     assert spec is not None
@@ -92,8 +90,7 @@ def test_a_run_that_is_unknown_or_no_trials_is_refused(ran: tuple[Path, Path]) -
     folder, home = ran
     with pytest.raises(ValueError, match="run:abc: MLflow has no run abc in"):
         find("run:abc", "mlp", folder=folder, home=home)
-    with closing(Tracker(home)) as tracker:
-        parent = tracker.read_study("first").parent_run_id
+    parent = Tracker(home).read_study("first").parent_run_id
     with pytest.raises(ValueError, match="is the trial first/search, which has no weights"):
         find(f"run:{parent}", "mlp", folder=folder, home=home)
 
@@ -136,8 +133,7 @@ def test_weights_that_are_nowhere_are_refused_with_the_nearest_file(tmp_path: Pa
 
 def test_a_second_study_starts_from_a_run(ran: tuple[Path, Path], tmp_path: Path) -> None:
     _, home = ran
-    with closing(Tracker(home)) as tracker:
-        run_id = tracker.read_trials("first")[0].run_id
+    run_id = Tracker(home).read_trials("first")[0].run_id
     text = FIRST.replace("name: first", "name: second")
     text = text.replace("hidden: [8]}", f"hidden: [8], weights: 'run:{run_id}'}}")
     (tmp_path / "second.yaml").write_text(text)

@@ -49,8 +49,14 @@ PROVENANCE = {
 
 def home_in(folder: Path) -> Path:
     """A folder that has an empty store."""
-    Tracker(folder).close()
+    close(Tracker(folder))
     return folder
+
+
+def close(tracker: Tracker) -> None:
+    """Leave one file, without sqlite's journal files, as the end of a process does."""
+    # MLflow keeps one engine for each address: this is the one that the client uses.
+    tracker._make_tables(tracker._store.connection_uri)
 
 
 def empty_store(folder: Path) -> str:

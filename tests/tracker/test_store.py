@@ -164,7 +164,7 @@ def test_a_home_that_cannot_be_written_to_can_be_read_and_refuses_to_be_written(
         directory = made.write(home, ended=made.result(State.COMPLETE))
         parent = made.parent_of(tracker, files={"study.json": '{"name": "digits"}'})
         tracker.mirror(directory, parent)
-        tracker.close()
+        made.close(tracker)
         moved = home.rename(Path(folder) / "moved")
         directory = TrialDirectory(moved / directory.path.relative_to(home))
         home = moved

@@ -709,16 +709,6 @@ def test_a_trial_that_failed_before_its_first_epoch_is_mirrored(
     assert made.run_of(home, KEY) == (run_id, "FAILED", made.BEGAN)
 
 
-def test_a_closed_store_is_one_file_and_opens_again(
-    home: Path, tracker: Tracker, parent: str
-) -> None:
-    tracker.mirror(complete(home), parent)
-    assert len(list((home / "mlruns").glob("mlflow.db*"))) > 1
-    tracker.close()
-    assert [path.name for path in (home / "mlruns").glob("mlflow.db*")] == ["mlflow.db"]
-    assert len(tracker.read_trials(made.STUDY)) == 1
-
-
 @pytest.mark.slow
 def test_mlflow_is_imported_late_and_torch_never(home: Path) -> None:
     program = (
@@ -755,7 +745,7 @@ def filled(home: Path) -> Path:
     tracker = Tracker(home)
     parent = made.parent_of(tracker, files={"study.json": f'{{"name": "{made.STUDY}"}}'})
     tracker.mirror(complete(home), parent)
-    tracker.close()
+    made.close(tracker)
     return home
 
 

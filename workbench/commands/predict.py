@@ -7,7 +7,6 @@ samples was kept with the weights.
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -138,8 +137,7 @@ def _key_of(home: Path, run_id: str) -> str:
     from workbench.tracker.store import StoreError
 
     try:
-        with closing(Tracker(home, create=False)) as tracker:
-            return tracker.key_of(run_id)
+        return Tracker(home, create=False).key_of(run_id)
     except (LookupError, StoreError) as error:
         raise Unknown(str(error)) from error
 

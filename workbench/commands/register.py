@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +89,7 @@ def register(
     trials, key = composed.material.trials, trial.spec.key
     run_id = next((each.run_id for each in trials if each.key == key), "")
     try:
-        with closing(Tracker(home, study)) as tracker:
-            version = tracker.register(run_id, name, card, champion=champion)
+        version = Tracker(home, study).register(run_id, name, card, champion=champion)
     except LookupError as error:
         hint = f"send it with: workbench sync {study}"
         raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error

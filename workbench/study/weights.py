@@ -6,7 +6,6 @@ names mean is for the family.
 
 from __future__ import annotations
 
-from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
 
@@ -86,8 +85,7 @@ def _of_run(run_id: str, home: Path) -> Weights:
     from workbench.tracker.store import StoreError
 
     try:
-        with closing(Tracker(home, create=False)) as tracker:
-            key = tracker.key_of(run_id)
+        key = Tracker(home, create=False).key_of(run_id)
     except (LookupError, StoreError) as error:
         raise ValueError(f"run:{run_id}: {error}") from error
     trials = record.scan(record.study_directory(home, key.partition("/")[0]))

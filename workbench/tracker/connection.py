@@ -84,12 +84,6 @@ class Connection:
     def _make_tables(self, uri: str) -> None:
         self._sql_store(uri, "mlruns/artifacts").engine.dispose()
 
-    def close(self) -> None:
-        """Close a home's store, so that its file is complete without sqlite's journal files."""
-        # MLflow keeps one engine for each address: this is the one that the client uses.
-        if isinstance(self._store, store.Store):
-            self._make_tables(self._store.connection_uri)
-
     @cached_property
     def _mlflow_client(self) -> Any:
         """MLflow's own client, made when it is first needed: it may wait for a database."""
