@@ -37,7 +37,7 @@ def confirmed(file: Path, home: Path) -> dict[str, Any]:
     run_study(file, [], home, InlineWorkers(), Unseen())
     confirm_study(file, [], home, InlineWorkers(), Unseen(), agree=lambda offer: True)
     directory = record.study_directory(home, file.stem)
-    return report.summarize(publish.material(Tracker(home), file.stem, directory))
+    return report.compose(publish.material(Tracker(home), file.stem, directory)).summary.content
 
 
 def test_one_optimizer_under_two_names_is_no_winner(write_study: Write, home: Path) -> None:

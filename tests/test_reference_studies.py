@@ -71,7 +71,7 @@ def run(home: Path, name: str, *overrides: str) -> list[tuple[TrialDirectory, Tr
     ran = CliRunner().invoke(app, arguments)
     assert ran.exit_code == 0, ran.output
     study = record.study_directory(home, name)
-    assert report.summarize(publish.material(Tracker(home), name, study))["usable"]
+    assert report.compose(publish.material(Tracker(home), name, study)).summary.content["usable"]
     trials = record.scan(study)
     for directory, spec in trials:
         result = directory.result()

@@ -128,7 +128,7 @@ def test_quiet_leaves_warnings_and_how_it_ended(paper: Paper) -> None:
 
 
 def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, home: Path) -> None:
-    printed.plan(paper.console, check_file(tiny, [], home)[0])
+    printed.plans(paper.console, check_file(tiny, [], home))
     for line in (
         "tiny Which optimizer fits the wines?",
         "objective maximize validation/accuracy of the best epoch",
@@ -161,7 +161,7 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         ("  freeze_depth: [0, all]\ntune:\n", "  freeze_depth: [0, all]\n"),
         ("trials_per_strategy: 5", "trials: 3"),
     )
-    printed.plan(paper.console, check_file(file, [], home)[0])
+    printed.plans(paper.console, check_file(file, [], home))
     assert "joint search optimizer: sgd, adamw; freeze_depth: 0, all" in paper.lines
     assert "trials 3 of 3 epochs" in paper.lines
     notes = [line for line in paper.lines if line.startswith("note")]
@@ -196,14 +196,14 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
 def test_a_plan_says_what_its_confirmation_takes(
     paper: Paper, tiny: Path, home: Path, overrides: tuple[str, ...], expected: list[str]
 ) -> None:
-    printed.plan(paper.console, check_file(tiny, overrides, home)[0])
+    printed.plans(paper.console, check_file(tiny, overrides, home))
     for line in expected:
         assert line in paper.lines
 
 
 def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
     found = planning.detectable_effect(12)
-    printed.plan(paper.console, check_file(tiny, [], home)[0])
+    printed.plans(paper.console, check_file(tiny, [], home))
     size = numbers.setting(found)
     (at,) = [n for n, line in enumerate(paper.lines) if line.startswith("12 seeds detect")]
     assert f"a difference of {size} times its spread (SD) between seeds" in paper.lines[at]
@@ -215,7 +215,7 @@ def test_a_plan_shows_every_backbone_that_is_compared_by_its_level(
 ) -> None:
     levels = "{narrow: {name: mlp, hidden: [4]}, wide: {name: mlp, hidden: [16]}}"
     overrides = ["recipe={dataset: {name: wine}, epochs: 3}", f"compare.backbone={levels}"]
-    printed.plan(paper.console, check_file(tiny, overrides, home)[0])
+    printed.plans(paper.console, check_file(tiny, overrides, home))
     start = paper.lines.index("backbone narrow: mlp, weights: none (from scratch)")
     assert paper.lines[start + 1 : start + 6] == [
         "hidden1 56 parameters frozen from depth 1",
@@ -230,7 +230,7 @@ def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
     paper: Paper, write_study: Write, home: Path
 ) -> None:
     file = write_study(("# Which optimizer fits the wines?", "# Is [bold] better than [/bold]?"))
-    printed.plan(paper.console, check_file(file, [], home)[0])
+    printed.plans(paper.console, check_file(file, [], home))
     assert paper.lines[0] == "tiny Is [bold] better than [/bold]?"
 
 

@@ -84,7 +84,7 @@ def material_of(home: Path) -> report.Material:
 
 def report_of(home: Path) -> Any:
     """The content of report.json."""
-    return report.summarize(material_of(home))
+    return report.compose(material_of(home)).summary.content
 
 
 def any_of(folder: Path, pattern: str) -> bool:
@@ -323,14 +323,14 @@ def test_what_was_planned_or_run_otherwise_is_said(story: Story) -> None:
     study = added.study
     assert study.protocol is not None
     other = replace(study, protocol={**study.protocol, "amends": "ef" * 32})
-    found = report.summarize(replace(material, added=(replace(added, study=other),)))
+    found = report.compose(replace(material, added=(replace(added, study=other),))).summary.content
     assert found["verdict"]["word"] == "EXPLORATORY"
     assert "tiny-add-1 was planned for another protocol.json" in found["verdict"]["headline"]
     assert found["first"]["word"] == story.before["word"]
     moved = tuple(
         replace(run, provenance={**run.provenance, "commit": "0" * 40}) for run in added.trials
     )
-    found = report.summarize(replace(material, added=(replace(added, trials=moved),)))
+    found = report.compose(replace(material, added=(replace(added, trials=moved),))).summary.content
     assert any("commit" in flag["text"] for flag in found["verdict"]["flags"])
     assert not any("commit" in flag["text"] for flag in found["first"]["flags"])
 

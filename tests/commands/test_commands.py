@@ -245,7 +245,7 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
     assert confirm().fresh == 2 * 2 + 2 * 7
     (kept,) = browse.studies(stored)
     material = publish.material(Tracker(stored), "tiny", record.study_directory(stored, "tiny"))
-    found = report.summarize(material)["verdict"]
+    found = report.compose(material).summary.content["verdict"]
     assert kept.verdict is not None and found["leader"]
     assert (kept.verdict.word, kept.verdict.leader) == (found["word"], found["leader"])
     _, told, _ = call("list", "--home", stored)

@@ -156,9 +156,9 @@ def test_a_confirmed_study_is_judged_from_what_mlflow_holds(
     written = publish.write(made.STUDY, confirmed_home, out)
     content = json.loads(written.page.with_name("report.json").read_text())
     assert written.notes == ()
-    expected = report.summarize(
+    expected = report.compose(
         confirmed.material(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
-    )
+    ).summary.content
     for name in ("word", "headline", "claim", "leader", "pairs"):
         assert content["verdict"][name] == expected["verdict"][name]
     assert content["verdict"]["word"] == "WINNER"
@@ -208,7 +208,7 @@ def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> 
     text = path.read_text()
     path.write_text(text.replace('"smallest_effect": 0.01', '"smallest_effect": 0.001'))
     try:
-        edited = report.summarize(publish.material(tracker, made.STUDY, directory))
+        edited = report.compose(publish.material(tracker, made.STUDY, directory)).summary.content
     finally:
         path.write_text(text)
     assert edited["verdict"]["word"] == "EXPLORATORY"
@@ -289,7 +289,7 @@ def judged(home: Path) -> str:
     """The verdict of a report, without drawing it."""
     directory = record.study_directory(home, made.STUDY)
     found = publish.material(Tracker(home, create=False), made.STUDY, directory)
-    return str(report.summarize(found)["verdict"]["word"])
+    return str(report.compose(found).summary.content["verdict"]["word"])
 
 
 def test_a_report_is_written_again_although_mlflows_artifacts_are_gone(

@@ -92,7 +92,7 @@ def without_search(found: Material) -> Material:
 
 @pytest.fixture(scope="module")
 def summary() -> dict[str, Any]:
-    return report.summarize(planted())
+    return report.compose(planted()).summary.content
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def page(summary: dict[str, Any]) -> str:
 def test_the_word_of_the_verdict_is_the_first_thing_on_every_page(
     knobs: dict[str, Any], word: str
 ) -> None:
-    summary = report.summarize(three(**knobs))
+    summary = report.compose(three(**knobs)).summary.content
     assert summary["verdict"]["word"] == word
     page = page_of(summary)
     assert f"<title>digits ({word})</title>" in page
@@ -129,20 +129,20 @@ def test_the_word_of_the_verdict_is_the_first_thing_on_every_page(
 
 def test_that_another_study_tested_the_same_samples_is_a_flag_of_the_report() -> None:
     said = "The study first has tested the same test samples."
-    summary = report.summarize(replace(three(gap=3), tested_by_others=(said,)))
+    summary = report.compose(replace(three(gap=3), tested_by_others=(said,))).summary.content
     assert [flag["text"] for flag in summary["verdict"]["flags"] if flag["text"] == said]
     assert said in page_of(summary) and said in templates.markdown(summary)
 
 
 def test_identical_strategies_have_no_winner_in_the_report() -> None:
     for seed in range(4):
-        summary = report.summarize(three(gap=0, seed=seed))
+        summary = report.compose(three(gap=0, seed=seed)).summary.content
         assert summary["verdict"]["word"] in ("GOOD ENOUGH", "NARROWED", "INCONCLUSIVE")
 
 
 def test_a_mixed_data_set_is_not_comparable_and_nothing_is_emphasised() -> None:
     one = {"role": "confirmation", "strategy": "adam-0", "number": 3}
-    summary = report.summarize(changed(three(gap=3), one, data_digest="sha256:ffff"))
+    summary = report.compose(changed(three(gap=3), one, data_digest="sha256:ffff")).summary.content
     assert summary["verdict"]["word"] == "NOT COMPARABLE"
     assert summary["emphasis"] is None
     arms = summary["confirmation"]["arms"]
@@ -154,7 +154,7 @@ def test_a_mixed_data_set_is_not_comparable_and_nothing_is_emphasised() -> None:
 
 
 def test_claim_reasons_and_what_would_be_needed_are_on_every_page() -> None:
-    summary = report.summarize(three(gap=0, smallest_effect=0.001))
+    summary = report.compose(three(gap=0, smallest_effect=0.001)).summary.content
     verdict = summary["verdict"]
     text = " ".join("".join(Page(page_of(summary)).text).split())
     marked = templates.markdown(summary).replace("\\", "")
@@ -174,7 +174,7 @@ def test_claim_reasons_and_what_would_be_needed_are_on_every_page() -> None:
 def test_an_exploratory_report_of_a_confirmed_study_has_none_of_a_winners_words(
     knobs: dict[str, Any],
 ) -> None:
-    summary = report.summarize(three(**knobs))
+    summary = report.compose(three(**knobs)).summary.content
     texts = [json.dumps(summary), page_of(summary), templates.markdown(summary)]
     for text in (*texts, templates.note(summary), templates.methods(summary)):
         assert [word for word in FORBIDDEN if word in text.lower()] == []
@@ -206,7 +206,7 @@ def test_an_unfinished_confirmation_shows_no_test_value_in_any_file(tmp_path: Pa
 
 def test_the_note_says_how_far_a_selection_is() -> None:
     found = with_study(three(ended=0), selection=None)
-    summary = report.summarize(found)
+    summary = report.compose(found).summary.content
     assert "the selection has not ended" in templates.note(summary)
     assert "there is no test value yet" in page_of(summary)
 
@@ -298,7 +298,7 @@ def test_a_difference_is_this_mean_minus_the_best_one_whatever_the_direction(
 
 
 def test_a_joint_studys_finalists_are_compared_with_the_default() -> None:
-    arms = report.summarize(three(joint=True, gap=3))["confirmation"]["arms"]
+    arms = report.compose(three(joint=True, gap=3)).summary.content["confirmation"]["arms"]
     versus = {arm["name"]: arm["versus"] for arm in arms}
     assert versus.pop("default") is None
     assert {item["name"] for item in versus.values()} == {"default"}
@@ -311,7 +311,7 @@ def test_a_joint_studys_finalists_are_compared_with_the_default() -> None:
 
 def test_levels_of_a_factor_are_compared_and_arms_are_only_shown() -> None:
     found = confirmed.material(contrast="optimizer", seeds=8, scored=False)
-    summary = report.summarize(found)
+    summary = report.compose(found).summary.content
     assert {side["name"] for side in summary["verdict"]["sides"]} == {"sgd", "adam", "adamw"}
     arms = summary["confirmation"]["arms"]
     assert len(arms) == 10 and all(arm["versus"] is None for arm in arms)
@@ -331,7 +331,7 @@ def test_levels_of_a_factor_are_compared_and_arms_are_only_shown() -> None:
 
 
 def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_them() -> None:
-    summary = report.summarize(three(gap=0, smallest_effect=0.05))
+    summary = report.compose(three(gap=0, smallest_effect=0.05)).summary.content
     arms = summary["confirmation"]["arms"]
     assert [arm["best"] for arm in arms] == [True, False, False, False]
     _, *others = summary["verdict"]["candidates"]
@@ -350,7 +350,7 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
 
 
 def test_a_diverged_run_counts_with_the_worst_value_and_is_marked() -> None:
-    summary = report.summarize(three(diverged=[("adam-0", 3)]))
+    summary = report.compose(three(diverged=[("adam-0", 3)])).summary.content
     content = summary["confirmation"]
     (arm,) = [arm for arm in content["arms"] if arm["failed"]]
     (run,) = [run for run in arm["runs"] if run["imputed"]]
@@ -380,7 +380,7 @@ def test_a_run_that_the_verdict_gives_no_value_gets_none_in_any_table(
 ) -> None:
     one = {"role": "confirmation", "strategy": "adam-0", "number": 3}
     found = changed(without_search(three(contrast=contrast)), one, **cells)
-    summary = report.summarize(found)
+    summary = report.compose(found).summary.content
     assert summary["verdict"]["word"] == "NOT COMPARABLE"
     content = summary["confirmation"]
     arm = next(arm for arm in content["arms"] if arm["name"] == "adam-0")
@@ -397,7 +397,7 @@ def test_a_run_that_the_verdict_gives_no_value_gets_none_in_any_table(
 
 
 def test_every_arm_counts_as_the_verdict_counts_it() -> None:
-    summary = report.summarize(without_search(three(diverged=[("adam-0", 3)])))
+    summary = report.compose(without_search(three(diverged=[("adam-0", 3)]))).summary.content
     sides = {side["name"]: side for side in summary["verdict"]["sides"]}
     for arm in summary["confirmation"]["arms"]:
         side = sides[arm["name"]]
@@ -408,7 +408,7 @@ def test_every_arm_counts_as_the_verdict_counts_it() -> None:
 
 
 def test_where_only_the_baseline_is_compared_nothing_is_underlined() -> None:
-    summary = report.summarize(three(joint=True, gap=0, smallest_effect=0.05))
+    summary = report.compose(three(joint=True, gap=0, smallest_effect=0.05)).summary.content
     content = summary["confirmation"]
     assert sum(arm["best"] for arm in content["arms"]) == 1
     assert not any(arm["may_be_best"] for arm in content["arms"])
@@ -444,7 +444,7 @@ def test_a_number_of_strategies_is_written_with_its_plural() -> None:
     assert [numbers.counted(2, noun) for noun in ("class", "day", "run")] == [
         *("2 classes", "2 days", "2 runs")
     ]
-    text = templates.methods(report.summarize(without_search(three(joint=True))))
+    text = templates.methods(report.compose(without_search(three(joint=True))).summary.content)
     assert "At most 3 strategies advanced as finalists." in text
 
 
@@ -452,7 +452,7 @@ def test_an_interval_ends_at_the_metrics_bounds() -> None:
     own = {"role": "confirmation", "strategy": "adamw-0"}
     found = changed(three(gap=0), own, test={"test/accuracy": 1.0})
     found = changed(found, {**own, "number": 3}, test={"test/accuracy": 0.9})
-    arms = report.summarize(found)["confirmation"]["arms"]
+    arms = report.compose(found).summary.content["confirmation"]["arms"]
     # The t interval of nine ones and 0.9 would reach 1.013.
     assert arms[0]["mean"] == pytest.approx(0.99)
     assert arms[0]["high"] == 1.0 and arms[0]["low"] == pytest.approx(0.967378, abs=1e-6)
@@ -476,7 +476,7 @@ def test_every_value_stands_beside_its_run(page: str, summary: dict[str, Any]) -
 
 def test_runs_are_linked_where_a_server_can_show_them() -> None:
     found = with_study(three(), tracking_uri="https://mlflow.example.org")
-    summary = report.summarize(found)
+    summary = report.compose(found).summary.content
     links = [a.get("href") for tag, a in Page(page_of(summary)).elements if tag == "a"]
     for arm in summary["confirmation"]["arms"]:
         for run in arm["runs"]:
@@ -513,7 +513,7 @@ def test_what_a_run_costs_is_the_mean_of_those_that_completed() -> None:
     failed = {"state": State.FAILED, "seconds": 0.0, "value": None, "test": {}}
 
     def seconds_of(found: Material) -> Any:
-        arms = report.summarize(found)["confirmation"]["arms"]
+        arms = report.compose(found).summary.content["confirmation"]["arms"]
         return next(item["seconds_mean"] for item in arms if item["name"] == "adam-0")
 
     tested = [run for run in made.trials if (run.role, run.group) == ("confirmation", "adam-0")]
@@ -548,25 +548,27 @@ def test_costs_are_those_of_the_runs(summary: dict[str, Any]) -> None:
 
 
 def test_the_validity_panel_answers_for_the_confirmation() -> None:
-    checks = {c["name"]: c for c in report.summarize(three(gap=3))["health"]}
+    checks = {c["name"]: c for c in report.compose(three(gap=3)).summary.content["health"]}
     for name in ("protocol", "conditions", "confirmation failures"):
         assert checks[name]["status"] == "ok", name
     assert "adam-0 +0.0" in checks["validation to test"]["finding"]
     assert checks["selection"]["status"] == "note"
     one = {"role": "confirmation", "strategy": "adam-0", "number": 3}
     other = {**confirmed.PROVENANCE, "commit": "0ddba11"}
-    edited = report.summarize(changed(three(edited=True), one, provenance=other))
+    edited = report.compose(changed(three(edited=True), one, provenance=other)).summary.content
     checks = {c["name"]: c for c in edited["health"]}
     assert checks["protocol"]["status"] == checks["conditions"]["status"] == "warning"
     assert "0ddba11" in checks["conditions"]["finding"]
-    open_ = {c["name"]: c for c in report.summarize(three(ended=5))["health"]}
+    open_ = {c["name"]: c for c in report.compose(three(ended=5)).summary.content["health"]}
     assert open_["validation to test"]["status"] == "not checked"
 
 
 def test_a_confirmed_configuration_at_a_bound_is_a_warning() -> None:
     found = three()
     tune = (Range(knob="learning_rate", low=1e-4, high=1e-2, log=True, default=1e-3),)
-    checks = {c["name"]: c for c in report.summarize(with_study(found, tune=tune))["health"]}
+    checks = {
+        c["name"]: c for c in report.compose(with_study(found, tune=tune)).summary.content["health"]
+    }
     assert checks["confirmed bounds"]["status"] == "warning"
     assert (
         "default: learning rate = 0.01, upper bound 0.01" in checks["confirmed bounds"]["finding"]
@@ -617,7 +619,7 @@ def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str,
     ):
         assert said in second, said
     assert summary["confirmation"]["protocol_sha256"][:16] in second
-    bare = report.summarize(with_protocol(three(), epoch=None, selection={}))
+    bare = report.compose(with_protocol(three(), epoch=None, selection={})).summary.content
     assert "The TODO best configurations" in templates.methods(bare)
 
 
@@ -744,7 +746,7 @@ def test_counts_have_one_kind_of_thousands() -> None:
 
 
 def test_methods_of_a_joint_study_say_what_was_proposed_and_selected() -> None:
-    summary = report.summarize(confirmed.material(joint=True, seeds=8, scored=False))
+    summary = report.compose(confirmed.material(joint=True, seeds=8, scored=False)).summary.content
     text = templates.methods(summary)
     assert "best configurations of every strategy with a completed trial" in text
     assert "best configurations of the search" not in text
@@ -763,7 +765,7 @@ def test_of_a_condition_that_no_run_recorded_nothing_is_said() -> None:
     found = without_search(three(gap=3))
     known = {k: v for k, v in confirmed.PROVENANCE.items() if k in ("packages", "hardware")}
     found = changed(found, {"role": "confirmation"}, provenance=known)
-    checks = {check["name"]: check for check in report.summarize(found)["health"]}
+    checks = {check["name"]: check for check in report.compose(found).summary.content["health"]}
     assert checks["conditions"]["status"] == "not checked"
     assert (
         "Not recorded by any run, so not checked: commit and threads."
@@ -850,14 +852,14 @@ def test_a_gap_that_is_a_rounding_error_is_none() -> None:
         where = {"role": "confirmation", "strategy": "adam-0", "number": place}
         value = 0.7 if place == 9 else (0.8, 0.9, 0.4)[place % 3]
         found = changed(found, where, test={"test/accuracy": 0.7}, value=value)
-    content = report.summarize(without_search(found))["confirmation"]
+    content = report.compose(without_search(found)).summary.content["confirmation"]
     (arm,) = [arm for arm in content["arms"] if arm["name"] == "adam-0"]
     assert math.fsum(run["validation"] - run["value"] for run in arm["runs"]) != 0
     assert arm["validation_gap"] == 0
 
 
 def test_a_document_has_one_minus_sign() -> None:
-    summary = report.summarize(without_search(three(gap=3)))
+    summary = report.compose(without_search(three(gap=3))).summary.content
     marked = templates.markdown(summary)
     text = "".join(Page(re.sub(r"(?s)<style>.*?</style>", "", page_of(summary))).text)
     assert "\N{MINUS SIGN}0.0" in marked and "\N{MINUS SIGN}0.0" in text
@@ -865,19 +867,21 @@ def test_a_document_has_one_minus_sign() -> None:
 
 
 def test_importances_stand_with_evaluator_number_and_interval() -> None:
-    found = report.summarize(confirmed.material(scored=False, seeds=8, contrast="optimizer"))
+    found = report.compose(
+        confirmed.material(scored=False, seeds=8, contrast="optimizer")
+    ).summary.content
     shown = found["importances"]
     assert shown["n"] == found["progress"]["complete"]
     assert {row["evaluator"] for row in shown["rows"]} == {"PED-ANOVA", "fANOVA"}
     assert all(row["low"] <= row["high"] for row in shown["rows"])
     assert f"over {shown['n']} completed trials" in page_of(found)
-    assert report.summarize(without_search(three(ended=0)))["importances"] is None
+    assert report.compose(without_search(three(ended=0))).summary.content["importances"] is None
 
 
 def test_methods_name_no_test_that_was_not_made() -> None:
-    text = templates.methods(report.summarize(three(ended=5)))
+    text = templates.methods(report.compose(three(ended=5)).summary.content)
     assert "Holm" not in text and "unfinished (5 of 40 runs)" in text
-    assert "bootstrap" not in templates.methods(report.summarize(three(edited=True)))
+    assert "bootstrap" not in templates.methods(report.compose(three(edited=True)).summary.content)
 
 
 def test_the_reproducibility_statement_tells_commit_data_protocol_and_seeds(
@@ -907,7 +911,7 @@ def test_curves_of_the_confirmation_stand_in_its_part_of_the_page(
 
 def test_the_note_of_many_configurations_stays_short() -> None:
     found = confirmed.material(scored=False)
-    long = json.loads(json.dumps(report.summarize(found)))
+    long = json.loads(json.dumps(report.compose(found).summary.content))
     long["confirmation"]["arms"] = [
         {**arm, "name": f"{arm['name']}-{n}-{'x' * 60}"}
         for n in range(30)
@@ -916,7 +920,7 @@ def test_the_note_of_many_configurations_stays_short() -> None:
     text = templates.note(long)
     assert len(text) < 6000
     assert "more configurations" in text
-    short = templates.note(report.summarize(found))
+    short = templates.note(report.compose(found).summary.content)
     assert "more configuration" not in short, "one arm more than strategies: the default"
     assert short.index("GOOD ENOUGH") < short.index("mean ± SD") < short.index("best validation")
 
@@ -930,7 +934,7 @@ def test_a_hostile_arm_is_shown_as_text() -> None:
     spoilt = respelled(three(gap=3), lambda text: text.replace("adamw-0", label))
     spoilt = with_study(spoilt, cited=(Cited(name=label, value=0.5, source=label),))
     spoilt = with_protocol(spoilt, not_comparable=[{"strategy": label, "reason": label}])
-    summary = report.summarize(spoilt)
+    summary = report.compose(spoilt).summary.content
     assert summary["verdict"]["leader"] == label
     page = Page(page_of(summary))
     assert [tag for tag, _ in page.elements].count("script") == 1

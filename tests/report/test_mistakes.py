@@ -54,12 +54,12 @@ def material(**knobs: Any) -> Material:
 
 
 def mistakes(found: Material) -> list[dict[str, Any]]:
-    shown: list[dict[str, Any]] = report.summarize(found, figures=False)["mistakes"]
+    shown: list[dict[str, Any]] = report.compose(found, figures=False).summary.content["mistakes"]
     return shown
 
 
 def page_of(found: Material) -> Page:
-    content = report.summarize(found, figures=False)
+    content = report.compose(found, figures=False).summary.content
     sources = {
         f"{run_id}/{name}": templates.source(png)
         for run_id, one in found.artifacts.items()
@@ -70,7 +70,7 @@ def page_of(found: Material) -> Page:
 
 def test_of_a_confirmed_strategy_the_first_seed_is_shown_the_best_mean_first_and_open() -> None:
     found = material()
-    arms = report.summarize(found, figures=False)["confirmation"]["arms"]
+    arms = report.compose(found, figures=False).summary.content["confirmation"]["arms"]
     shown = mistakes(found)
     assert [one["strategy"] for one in shown] == [arm["name"] for arm in arms]
     assert [one["trial"] for one in shown] == [f"confirmation/{a['name']}/000" for a in arms]

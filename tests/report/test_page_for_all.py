@@ -40,7 +40,9 @@ def test_every_text_has_a_contrast_of_at_least_4_5_on_every_background(scheme: i
 
 
 def test_headings_are_in_order_and_all_content_is_in_a_landmark() -> None:
-    content = report.summarize(confirmed.material(strategies=confirmed.THREE), figures=False)
+    content = report.compose(
+        confirmed.material(strategies=confirmed.THREE), figures=False
+    ).summary.content
     page = Page(templates.html(content, dict.fromkeys(FIGURES, "")))
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1

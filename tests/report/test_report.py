@@ -35,7 +35,7 @@ def material(rows: Sequence[Mapping[str, Any]], **changes: Any) -> Material:
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], **changes: Any) -> dict[str, Any]:
-    return report.summarize(material(rows, **changes))
+    return report.compose(material(rows, **changes)).summary.content
 
 
 def failed(*numbers: int, **changes: Any) -> list[dict[str, Any]]:
@@ -323,7 +323,9 @@ def test_a_study_that_knows_little_of_itself_has_a_report() -> None:
     bare: dict[str, Any] = {"name": "bare", "mode": "balanced", "factors": {}, "tune": []}
     bare |= {"objective": {"metric": "score", "direction": "maximize", "epoch": "best"}}
     bare |= {"strategies": [{"name": "sgd-0", "levels": {}}], "search": {}}
-    summary = report.summarize(Material(study=read(bare), trials=runs([row("sgd-0", 0, 0.5)])))
+    summary = report.compose(
+        Material(study=read(bare), trials=runs([row("sgd-0", 0, 0.5)]))
+    ).summary.content
     assert summary["usable"] is True
     for text in (templates.html(summary, dict.fromkeys(FIGURES, "")), templates.markdown(summary)):
         assert "TODO" in text
@@ -332,7 +334,10 @@ def test_a_study_that_knows_little_of_itself_has_a_report() -> None:
 
 def test_a_figure_is_missed_only_where_a_reader_expects_it() -> None:
     one = [row("sgd-0", number, 0.5 + number / 100) for number in range(3)]
-    missed = {item["name"]: item["reason"] for item in report.summarize(material(one))["left_out"]}
+    missed = {
+        item["name"]: item["reason"]
+        for item in report.compose(material(one)).summary.content["left_out"]
+    }
     # Few trials are no reason to expect fewer figures; a search without a confirmation, by a
     # sampler that is not random, of a task that predicts no numbers, is.
     assert "trials" in missed["importances"]
@@ -857,7 +862,7 @@ from workbench.tracker.trial_run import TrialRun
 content, rows = json.load(sys.stdin)
 trials = tuple(TrialRun(**{**row, "state": State(row["state"])}) for row in rows)
 material = report.Material(study=stored_study.read(content), trials=trials)
-text = report.markdown_summary(report.summarize(material))
+text = report.markdown_summary(report.compose(material).summary.content)
 assert "adamw-2" in text
 print([n for n in ("torch", "mlflow", "matplotlib", "yaml") if n in sys.modules])
 """

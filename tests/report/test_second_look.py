@@ -131,7 +131,7 @@ def test_a_damaged_protocol_of_the_second_look_is_named() -> None:
 
 
 def test_methods_and_report_json_say_how_many_seeds_came_in_each_look() -> None:
-    summary = report.summarize(study())
+    summary = report.compose(study()).summary.content
     assert summary["confirmation"]["seeds_by_look"] == [FIRST, FRESH]
     assert (summary["confirmation"]["looks"], summary["confirmation"]["n"]) == (2, FIRST + FRESH)
     said = "This is the second of two planned looks (8 seeds, then 5 more), each tested at 2.5 %"
@@ -153,13 +153,13 @@ def words_of(page: str) -> str:
 
 @pytest.mark.parametrize("effect", [0.001, 0.5])
 def test_the_page_names_the_command_of_the_look_that_is_left(effect: float) -> None:
-    summary = report.summarize(without_second(study(smallest_effect=effect)))
+    summary = report.compose(without_second(study(smallest_effect=effect))).summary.content
     fresh = summary["verdict"]["fresh"]
     assert summary["verdict"]["word"] in ("GOOD ENOUGH", "NARROWED", "INCONCLUSIVE")
     command = f"workbench confirm digits --fresh {fresh}"
     page = words_of(page_of(summary))
     for text in (page, templates.markdown(summary), templates.note(summary)):
         assert command in text
-    done = report.summarize(study(smallest_effect=effect))
+    done = report.compose(study(smallest_effect=effect)).summary.content
     assert "--fresh" not in page_of(done)
     assert gather(study(ended=ARMS * FIRST)).stage is Stage.CONFIRMATION

@@ -62,7 +62,7 @@ def second_of(home: Path) -> Path:
 def verdict_of(home: Path) -> dict[str, object]:
     """Word, numbers and look of a report's verdict."""
     material = publish.material(Tracker(home, create=False), "tiny", directory_of(home))
-    verdict = report.summarize(material)["verdict"]
+    verdict = report.compose(material).summary.content["verdict"]
     names = ("word", "headline", "alpha", "seeds", "seeds_by_look", "sides", "p_win", "look")
     return {name: verdict[name] for name in names}
 

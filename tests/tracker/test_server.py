@@ -244,7 +244,9 @@ def test_a_server_that_refuses_the_password_is_an_error_before_any_trial(
 def numbers(home: Path) -> Any:
     """What a report says, without the ids of runs, and where they are."""
     tracker, directory = Tracker(home, "tiny"), record.study_directory(home, "tiny")
-    content = report.summarize(publish.material(tracker, "tiny", directory), figures=False)
+    content = report.compose(
+        publish.material(tracker, "tiny", directory), figures=False
+    ).summary.content
     text = re.sub(r'"[0-9a-f]{32}"', '"a run"', json.dumps(dict(content)))
     return {key: value for key, value in json.loads(text).items() if key != "provenance"}
 

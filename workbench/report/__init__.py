@@ -15,7 +15,7 @@ from workbench.report.material import Material
 if TYPE_CHECKING:
     from workbench.report.summary import Composed
 
-__all__ = ["Material", "compose", "markdown_summary", "summarize"]
+__all__ = ["Material", "compose", "markdown_summary"]
 
 
 def compose(material: Material, *, figures: bool = True) -> Composed:
@@ -24,18 +24,6 @@ def compose(material: Material, *, figures: bool = True) -> Composed:
     from workbench.report import summary
 
     return summary.compose(material, figures=figures)
-
-
-def summarize(material: Material, *, figures: bool = True) -> dict[str, Any]:
-    """The content of report.json: plain JSON values, floats unrounded, unknown numbers None.
-
-    ``usable`` is False where no search trial completed with a value. Without ``figures`` it lacks
-    what only they show.
-
-    Raises:
-        ValueError: The description or the protocol lacks a required key.
-    """
-    return compose(material, figures=figures).summary.content
 
 
 def markdown_summary(summary: Mapping[str, Any]) -> str:

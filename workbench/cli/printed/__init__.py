@@ -1,6 +1,6 @@
 """What the commands print to the terminal; nothing is computed here."""
 
-from workbench.cli.printed.check import plan, plans
+from workbench.cli.printed.check import plans
 from workbench.cli.printed.offer import offer
 from workbench.cli.printed.outcomes import confirmed, outcome, report
 from workbench.cli.printed.records import studies, study, trial
@@ -10,7 +10,6 @@ __all__ = [
     "confirmed",
     "offer",
     "outcome",
-    "plan",
     "plans",
     "report",
     "studies",
