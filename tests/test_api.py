@@ -118,6 +118,7 @@ def test_arguments_of_another_type_are_named(here: Path) -> None:
     study = wb.Study(SETTINGS)
     wrong: list[tuple[type[Exception], str, Callable[[], object]]] = [
         (TypeError, "study has the type int", lambda: wb.Study(3)),  # type: ignore[arg-type]
+        (TypeError, "out has the type int", lambda: wb.judge("a.csv", out=3)),  # type: ignore[arg-type]
         (TypeError, "home has the type int", lambda: wb.Study(SETTINGS, home=3)),  # type: ignore[arg-type]
         (TypeError, "overrides is a text", lambda: wb.Study(SETTINGS, overrides="a=b")),
         (ValueError, "workers is 'two'", lambda: study.run(workers="two")),  # type: ignore[arg-type]
@@ -217,7 +218,10 @@ def test_a_test_needs_consent(here: Path, capsys: pytest.CaptureFixture[str]) ->
         study.figure("strategie")
 
 
-def test_results_in_a_table_are_judged_like_those_in_a_file(here: Path) -> None:
+def test_results_in_a_table_are_judged_like_those_in_a_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", "nowhere")  # a table needs no home
     rows = [
         {"strategy": name, "seed": seed, "value": 0.9 + lead + seed * (1 + 30 * lead) / 1000}
         for name, lead in (("a", 0.0), ("b", 0.1))

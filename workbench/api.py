@@ -389,12 +389,11 @@ def judge(
         results = _path("results", results, "a pandas table or a CSV file")
     return verdict.judge(
         results,
-        home=_home(None),
         metric=metric,
         direction="minimize" if minimize else "maximize",
         smallest_effect=smallest_effect,
         baseline=baseline,
-        out=None if out is None else Path(out),
+        out=None if out is None else _path("out", out),
     ).result
 
 

@@ -30,7 +30,7 @@ def judge(
     results: Path | pd.DataFrame | None,
     *,
     experiment: str | None = None,
-    home: Path,
+    home: Path = Path(),
     metric: str | None = None,
     direction: str = "maximize",
     smallest_effect: float | None = None,
@@ -43,7 +43,7 @@ def judge(
         results: A CSV file or a table with the columns strategy, seed, value and, if several,
             dataset.
         experiment: Instead: name or id of an MLflow experiment.
-        home: Folder that holds ``mlruns``.
+        home: Of the experiment: folder that holds ``mlruns``.
         metric: Its name; required for an experiment.
         direction: ``maximize`` or ``minimize``.
         smallest_effect: Smallest difference that matters, in units of the metric; without it
