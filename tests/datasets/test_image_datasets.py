@@ -425,7 +425,10 @@ def test_what_a_killed_process_left_behind_is_swept_away(birds: Path, data: Path
         left.mkdir(parents=True)
         then = time.time() - age * 24 * 3600
         os.utime(left, (then, then))
+    gone = data / "decoded" / ".new-gone"
+    gone.symlink_to("nowhere")  # as if another process removed it at this moment
     folder(birds)
+    gone.unlink()
     assert sorted(path.name[:10] for path in (data / "decoded").glob(".new*")) == [".new-fresh"]
 
 

@@ -226,5 +226,6 @@ def _remove_leftovers(folder: Path) -> None:
     """Remove temporary folders of killed processes."""
     for left in folder.glob(".new-*"):
         # Younger ones may belong to a process that is still writing.
-        if time.time() - left.stat().st_mtime > _DAY:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process may remove it at this moment
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left, ignore_errors=True)
