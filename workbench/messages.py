@@ -1,7 +1,4 @@
-"""Words for messages: the valid name that was probably meant, and lists of names.
-
-Used wherever a name is refused.
-"""
+"""Words for messages: the valid name that was probably meant, lists of names, and counts."""
 
 from __future__ import annotations
 
@@ -65,6 +62,23 @@ def listed(names: Iterable[object], most: int = 10) -> str:
     words = [str(name) for name in names]
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more or "none"
+
+
+def joined(names: Iterable[str], most: int = 4, *, word: str = "and") -> str:
+    """In a sentence, for example ``a, b and c``; beyond ``most`` the others are counted."""
+    shown = list(names)
+    if len(shown) > most:
+        shown = [*shown[: most - 1], f"{len(shown) - most + 1} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {word} {shown[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 class``, ``3 classes``, ``2 strategies``."""
+    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
+        plural = f"{noun[:-1]}ies"
+    else:
+        plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def unknown(kind: str, name: str, names: Iterable[object], more: str = "") -> str:

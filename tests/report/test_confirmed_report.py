@@ -21,6 +21,7 @@ from tests.support.confirmed import THREE, changed
 from tests.support.pages import FORBIDDEN, Page, files
 from tests.support.searched import HOSTILE, respelled
 from workbench import report
+from workbench.messages import counted
 from workbench.record import State
 from workbench.report import Material, methods, templates, wording, writing
 from workbench.report.figures import FIGURES, Findings, forest
@@ -440,8 +441,8 @@ def test_confirmation_runs_without_a_protocol_are_told_and_show_no_test_value(
 
 
 def test_a_number_of_strategies_is_written_with_its_plural() -> None:
-    assert numbers.counted(2, "strategy") == "2 strategies"
-    assert [numbers.counted(2, noun) for noun in ("class", "day", "run")] == [
+    assert counted(2, "strategy") == "2 strategies"
+    assert [counted(2, noun) for noun in ("class", "day", "run")] == [
         *("2 classes", "2 days", "2 runs")
     ]
     text = templates.methods(report.compose(without_search(three(joint=True))).summary.content)

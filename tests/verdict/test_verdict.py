@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.planted import SEEDS, arm, changed, evidence, noise, planted
+from workbench.messages import joined
 from workbench.verdict import (
     Arm,
     Comparison,
@@ -1017,8 +1018,8 @@ def test_a_duration_has_the_unit_that_fits(seconds: float, text: str) -> None:
 
 def test_no_minus_stands_before_a_zero_and_long_lists_are_counted() -> None:
     assert [numbers.fixed(value, 2) for value in (-0.001, -0.01, 1.0)] == ["0.00", "−0.01", "1.00"]
-    assert numbers.listed(["a"]) == "a" and numbers.listed(["a", "b", "c"]) == "a, b and c"
-    assert numbers.listed(list("abcdef")) == "a, b, c and 3 more"
+    assert joined(["a"]) == "a" and joined(["a", "b", "c"]) == "a, b and c"
+    assert joined(list("abcdef")) == "a, b, c and 3 more"
     assert numbers.p_value(0.00004) == "p < 0.0001" and numbers.p_value(0.0213) == "p = 0.021"
 
 

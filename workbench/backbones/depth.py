@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.verdict.wording.numbers import counted
+from workbench.messages import counted
 
 ALL = "all"
 

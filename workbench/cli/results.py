@@ -135,7 +135,7 @@ def sync(
 ) -> None:
     """Send MLflow what it is missing, after an outage or a crash."""
     from workbench.commands import report as publish
-    from workbench.verdict.wording.numbers import counted
+    from workbench.messages import counted
 
     with terminal.errors():
         sent = publish.sync(name, home.absolute())

@@ -11,6 +11,7 @@ from workbench import record
 from workbench.commands import report as publish
 from workbench.commands.report import Written
 from workbench.commands.verdict import Judged
+from workbench.messages import joined
 from workbench.plotting import venues
 from workbench.report.summary import Composed
 from workbench.study.config import load_all
@@ -21,7 +22,6 @@ from workbench.verdict import external
 from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.external import ResultsVerdict
 from workbench.verdict.results import Unreadable
-from workbench.verdict.wording.numbers import listed
 
 # Of a plan: the data set is compared by its digest, and how a machine runs a trial is no setting.
 _NOT_COMPARED = ("dataset", "device", "threads", "loader_workers", "activations_gb")
@@ -128,7 +128,7 @@ def _refuse_missing(name: str, known: Mapping[str, Composed]) -> None:
     if missing:
         raise Unreadable(
             f"There is no verdict over all {len(planned)} studies of {name} yet: {len(missing)} of"
-            f" them {'is' if len(missing) == 1 else 'are'} not confirmed: {listed(missing, 20)}."
+            f" them {'is' if len(missing) == 1 else 'are'} not confirmed: {joined(missing, 20)}."
             f" Run the study file and confirm it: workbench confirm {name}"
         )
 

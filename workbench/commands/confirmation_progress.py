@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
+from workbench.messages import joined
 from workbench.record import Role, TrialDirectory, TrialSpec
-from workbench.verdict.wording.numbers import listed
 
 # A study's records, as ``record.scan`` gives them.
 Records = list[tuple[TrialDirectory, TrialSpec]]
@@ -168,7 +168,7 @@ def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:
     if tested:
         who = "The study {} has" if len(tested) == 1 else "The studies {} have"
         sentences.append(
-            f"{who.format(listed(tested))} tested the same test samples. What was chosen after its "
+            f"{who.format(joined(tested))} tested the same test samples. What was chosen after its "
             "results were seen is not independent of this test."
         )
     return tuple(sentences)

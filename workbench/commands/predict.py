@@ -23,6 +23,7 @@ from workbench.commands.saved_model import (
     load_folder,
 )
 from workbench.commands.summaries import TrialDetails
+from workbench.messages import counted
 from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tracker.models import DESCRIPTION
 from workbench.trial import code, saved_weights
@@ -80,7 +81,7 @@ def _measured(trial: TrialDetails) -> str:
         return ""
     own, mean = numbers.measured(trial.summary.test[metric]), numbers.measured(fmean(seeds))
     of = f"{trial.spec.study}/{trial.summary.trial} has {metric} {own}"
-    return f"{of}; the mean over {numbers.counted(len(seeds), 'completed seed')} is {mean}"
+    return f"{of}; the mean over {counted(len(seeds), 'completed seed')} is {mean}"
 
 
 def predict(home: Path, run: str, path: Path) -> Predictions:

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from workbench.messages import counted
 from workbench.tasks.task import Task
-from workbench.verdict.wording.numbers import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.commands.home_studies import Unknown
 from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
+from workbench.messages import counted
 from workbench.record import Role
 from workbench.report import writing
 from workbench.report.content import Summary
@@ -27,7 +28,6 @@ from workbench.tracker.store import StoreError
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Word
-from workbench.verdict.wording.numbers import counted
 
 
 @dataclass(frozen=True, kw_only=True)

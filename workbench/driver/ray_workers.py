@@ -28,7 +28,7 @@ from workbench.driver.process import WorkerEnded
 from workbench.driver.resources import Resources, workers_on_one
 from workbench.driver.worker import Message
 from workbench.driver.workers import POLL_SECONDS, ClusterError, WorkerPool
-from workbench.messages import first_line
+from workbench.messages import counted, first_line
 from workbench.record import TrialDirectory
 
 _LOGGER = logging.getLogger(__name__)
@@ -63,9 +63,8 @@ def connected(cluster: str) -> Iterator[str]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     _connect(address)
     try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        noun = "node" if len(nodes) == 1 else "nodes"
-        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {len(nodes)} {noun}"
+        nodes = counted(sum(node["Alive"] for node in ray.nodes()), "node")
+        yield f"Ray cluster with {_amounts(ray.cluster_resources())} on {nodes}"
     finally:
         ray.shutdown()
 

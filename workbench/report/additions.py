@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from workbench.messages import joined
 from workbench.report import evidence, runs
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
@@ -16,7 +17,6 @@ from workbench.report.protocol import Selection
 from workbench.report.runs import Confirmation
 from workbench.report.trials import of_search
 from workbench.verdict import Doubt, Evidence, Level, Verdict, Word
-from workbench.verdict.wording.numbers import listed
 
 
 def join(
@@ -81,7 +81,7 @@ def _caveat(parts: Sequence[Material]) -> str:
     """Which strategies were added."""
     if not parts:
         return ""
-    names = listed([each.name for part in parts for each in part.study.strategies], 50)
+    names = joined([each.name for part in parts for each in part.study.strategies], 50)
     return f"Added after the first result was known: {names}."
 
 
@@ -101,7 +101,7 @@ def claimed(verdict: Verdict, parts: Sequence[Material]) -> Verdict:
 
 
 def _unfinished(added: Material) -> Doubt:
-    names = listed([each.name for each in added.study.strategies], 50)
+    names = joined([each.name for each in added.study.strategies], 50)
     text = (
         f"{names} ({added.study.name}) are not tested yet. Until the last run has ended, no test"
         " value of them is shown, and the verdict is the one without them."

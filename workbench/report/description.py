@@ -12,12 +12,12 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from workbench.messages import counted
 from workbench.record import Role
 from workbench.report import methods
 from workbench.tracker.store import PORT
 from workbench.tracker.stored_study import Backbone, StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.wording.numbers import counted
 
 
 def budget(study: StoredStudy) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from workbench import verdict
+from workbench.messages import counted, joined
 from workbench.record import Addition, Role
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
@@ -24,7 +25,6 @@ from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict.contrast import ALL
 from workbench.verdict.refusals import Refused, because
-from workbench.verdict.wording.numbers import counted, listed
 
 _EARLIER_RULE = (
     "The protocol was written for an earlier rule (Holm's correction over all pairs), so the rule"
@@ -250,7 +250,7 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
         beyond = (run for run in confirmation.beyond if run.group == arm.name)
         tested = {r.config: r.name for r in (*arm.runs.values(), *beyond) if r.test}
         if len(tested) > 1:
-            several = listed(sorted(tested.values()), 6)
+            several = joined(sorted(tested.values()), 6)
             found = (
                 f"{arm.name} has test values of {len(tested)} configurations ({several}),"
                 " expected 1."

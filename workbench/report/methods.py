@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from workbench.messages import joined
 from workbench.tracker.stored_study import Data, StoredStudy
-from workbench.verdict.wording.numbers import listed
 
 
 class Method(NamedTuple):
@@ -194,7 +194,7 @@ def training(study: StoredStudy) -> Trained:
     redrawn = [*([parts] if parts else []), "the order of the training data", first]
     if not plans or any(plan.get("augmentation", True) for plan in plans):
         redrawn.append("the augmentation")
-    return Trained(own=None, scratch=scratch, redrawn=listed(redrawn))
+    return Trained(own=None, scratch=scratch, redrawn=joined(redrawn))
 
 
 def _data_redrawn(data: Data) -> str:

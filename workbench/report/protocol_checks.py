@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from workbench.messages import listed
+from workbench.messages import counted, listed
 from workbench.report.material import Material
 from workbench.report.runs import Confirmation
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.wording.numbers import counted
 
 
 class ProtocolProblem(NamedTuple):

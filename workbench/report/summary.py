@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from workbench.messages import counted
 from workbench.record import Role, State
 from workbench.report import (
     additions,
@@ -32,7 +33,6 @@ from workbench.report.trials import best, is_adaptive, may_show_medians, of_sear
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import decide
-from workbench.verdict.wording.numbers import counted
 
 
 @dataclass(frozen=True, kw_only=True)

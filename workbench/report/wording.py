@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from workbench.messages import counted, joined
 from workbench.report.results import Row, Versus
 from workbench.report.table import StrategyResult
 from workbench.verdict import Doubt, Side, Unit, Verdict, Word
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import counted, listed, p_value
+from workbench.verdict.wording.numbers import p_value
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -131,7 +132,7 @@ def unconfirmed(strategies: Sequence[StrategyResult], confirmed: Collection[str]
     # The templates replace the words "The sums also count"; change them together.
     return (
         "The sums also count the search and the selection of strategies that were not confirmed:"
-        f" {listed(others)}."
+        f" {joined(others)}."
     )
 
 

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench import record
+from workbench.messages import counted
 from workbench.record.strategy import Knobs, Plan
 from workbench.study import contamination, lint, space
 from workbench.study.config.knobs import Categorical, Interval, Level, levels_of
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import describe_entry
 from workbench.study.study import Study
-from workbench.verdict.wording.numbers import counted
 
 
 def describe(study: Study) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from workbench import usercode
 from workbench.engine.optimizers import OPTIMIZERS
-from workbench.messages import listed
+from workbench.messages import counted, listed
 from workbench.record.strategy import Plan
 from workbench.study import space
 from workbench.study.config.study_config import StudyConfig
-from workbench.verdict.wording.numbers import counted
 
 
 def of_settings(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from workbench.messages import did_you_mean, listed
+from workbench.messages import counted, did_you_mean, listed
 from workbench.tracker import location
 from workbench.tracker.client import pages, run_of
 from workbench.tracker.connection import import_mlflow
@@ -19,7 +19,6 @@ from workbench.tracker.shared_store import check_reachable, redacted, without_cr
 from workbench.tracker.store import StoreError
 from workbench.tracker.stored_run import Run
 from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name
-from workbench.verdict.wording.numbers import counted
 
 # MLflow's statuses as ``verdict.Run`` has them.
 _STATES = {

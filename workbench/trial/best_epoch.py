@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from workbench.datasets import Data
+from workbench.messages import counted
 from workbench.record import EpochResult, Objective
 from workbench.record.strategy import Plan
 from workbench.tasks.task import Task
@@ -112,7 +113,7 @@ def _first_counted(plan: Plan) -> int:
 def early_stop_reason(history: Sequence[EpochResult], plan: Plan) -> str:
     """The reason in the result of a trial that ``stopped_early``."""
     patience = 0 if plan.early_stopping is None else plan.early_stopping.patience
-    count = "1 report" if patience == 1 else f"{patience} reports"
+    count = counted(patience, "report")
     return f"stopped early at {place(history, plan)}: no better value in {count}"
 
 

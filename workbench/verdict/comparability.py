@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from workbench.messages import joined
 from workbench.verdict.evidence import Arm, Design, Doubt, Run
 from workbench.verdict.judgement import Word
 from workbench.verdict.refusals import because
-from workbench.verdict.wording.numbers import listed
 
 
 def of_arm(arm: Arm, seeds: Sequence[str], design: Design) -> Iterator[Doubt]:
@@ -164,7 +164,7 @@ def budgets(trials: Mapping[str, int | None]) -> Iterator[Doubt]:
 
 def named(seeds: Sequence[str]) -> str:
     """For example ``seed 3`` or ``seeds 3, 4 and 5``."""
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds, 6)}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {joined(seeds, 6)}"
 
 
 def _refused(rule: int, text: str) -> Doubt:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
+from workbench.messages import joined
 from workbench.verdict import contrast
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.conclusion import build, conclude
@@ -19,7 +20,7 @@ from workbench.verdict.refusals import because
 from workbench.verdict.statistics import paired, planning
 from workbench.verdict.table import Table, read
 from workbench.verdict.wording import wording, words
-from workbench.verdict.wording.numbers import fixed, listed, measured
+from workbench.verdict.wording.numbers import fixed, measured
 
 _MISSED = 0.2  # chance that the seeds of a plan do not find the smallest effect
 
@@ -129,7 +130,7 @@ def _assumptions(verdict: Verdict, *, failed: bool) -> Iterator[str]:
         ]
         if skewed:
             yield (
-                f"The differences from {verdict.leader} are skewed for {listed(skewed)}: a few"
+                f"The differences from {verdict.leader} are skewed for {joined(skewed)}: a few"
                 " seeds dominate. The tests assume symmetric differences; with one skewed"
                 " configuration, the set of the best lost it in up to 9 % of simulated studies."
             )

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from workbench.messages import counted, joined
 from workbench.verdict import seed_names
 from workbench.verdict.evidence import Doubt
 from workbench.verdict.refusals import Refused, because
-from workbench.verdict.wording.numbers import counted, listed
 
 
 def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> None:
@@ -28,12 +28,12 @@ def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> None:
     odd = [name for name in different if name in seeds or seed_names.names_one(name)]
     if odd:
         raise Refused(
-            8, f"{listed(odd, 6)} look like seeds, folds or epochs, expected names of data sets."
+            8, f"{joined(odd, 6)} look like seeds, folds or epochs, expected names of data sets."
         )
     if len(different) > 2 and seed_names.differ_in_a_number(different):
         raise Refused(
             8,
-            f"{listed(different, 6)} differ only in a number, like parts of one data set, expected"
+            f"{joined(different, 6)} differ only in a number, like parts of one data set, expected"
             " names of data sets.",
         )
 

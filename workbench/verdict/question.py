@@ -7,10 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from workbench.messages import did_you_mean
+from workbench.messages import did_you_mean, joined
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide, seed_names
 from workbench.verdict.results import ResultRow, Unreadable
-from workbench.verdict.wording.numbers import listed
 
 # What the name of a metric says of its values: that lower ones are better, or that it is a share.
 _ERROR = re.compile(
@@ -53,7 +52,7 @@ def check(rows: Sequence[ResultRow], design: Design, baseline: str | None) -> tu
     if len(names) < 2:
         raise Unreadable(f"There is one strategy, {names[0]!r}; a comparison needs two.")
     if baseline is not None and baseline not in names:
-        hint = did_you_mean(baseline, names) or f"; there are {listed(names, 20)}."
+        hint = did_you_mean(baseline, names) or f"; there are {joined(names, 20)}."
         raise Unreadable(f"The baseline {baseline!r} is not a strategy here{hint}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
         # Without the baseline a data set would have no pair to compare.
@@ -113,7 +112,7 @@ def _seeds(rows: Sequence[ResultRow]) -> Iterator[str]:
     ]
     if odd:
         yield (
-            f"The seeds {listed(odd)} are named like folds, epochs or steps, expected training runs"
+            f"The seeds {joined(odd)} are named like folds, epochs or steps, expected training runs"
             " with seeds of their own. Give one value for each run: the mean over its folds, or the"
             " value at its end."
         )
@@ -124,7 +123,7 @@ def _seeds(rows: Sequence[ResultRow]) -> Iterator[str]:
             on = f" on {dataset}" if dataset else ""
             yield (
                 f"The {sum(map(len, groups))} seeds{on} have {len(groups)} different results:"
-                f" {listed(groups[0])} have the same value in every strategy, for example. Copied"
+                f" {joined(groups[0])} have the same value in every strategy, for example. Copied"
                 " runs add no evidence: give each run once."
             )
 
@@ -154,7 +153,7 @@ def judge(
         )
         arms.append(Arm(name=name, runs=runs, baseline=name == baseline))
     doubts = [Doubt(rule=rule, text=text) for rule, text in _UNKNOWN.items()]
-    copied = [listed(seeds) for seeds in _alike(rows) if len(seeds) > 1]
+    copied = [joined(seeds) for seeds in _alike(rows) if len(seeds) > 1]
     if copied:
         text = f"The seeds {'; '.join(copied)} have the same value in every strategy. Copied runs?"
         doubts.append(Doubt(rule=9, text=text))

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.messages import did_you_mean, nearest
-from workbench.verdict.wording.numbers import listed
+from workbench.messages import did_you_mean, joined, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +88,7 @@ def read_frame(frame: pd.DataFrame, metric: str | None) -> Results:
         Unreadable: With every problem found, each with the label of its row.
     """
     if not len(frame.columns):
-        raise Unreadable(f"The frame is empty; expected the columns {listed(COLUMNS)}.")
+        raise Unreadable(f"The frame is empty; expected the columns {joined(COLUMNS)}.")
     # First as text: a float32 would get digits that it does not have.
     texts = frame.astype(str).where(frame.notna(), "")
     cells = [[*map(str, frame.columns)], *texts.to_numpy().tolist()]
@@ -159,7 +158,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         # For example UTF-16 without a byte order mark.
         raise Unreadable(f"{path.name}: not a text file; expected CSV.")
     if not text.strip():
-        raise Unreadable(f"{path.name} is empty; expected a header with {listed(COLUMNS)}.")
+        raise Unreadable(f"{path.name} is empty; expected a header with {joined(COLUMNS)}.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     lines = []
     try:
@@ -193,7 +192,7 @@ def _columns(where: str, named: Sequence[str], metric: str | None) -> dict[str, 
                 problems.append(f"{where}: there are two columns {found}.")
             at[name] = plain.index(found)
         elif name != DATASET:
-            hint = did_you_mean(name, named, cutoff=0.5) or f"; found {listed(named, 20)}."
+            hint = did_you_mean(name, named, cutoff=0.5) or f"; found {joined(named, 20)}."
             problems.append(f"{where}: there is no column {' or '.join(choices)}{hint}")
     _refuse(problems)
     return at

@@ -15,9 +15,10 @@ from workbench.cli.printed.layout import (
     print_line,
 )
 from workbench.cli.printed.records import stage_of
+from workbench.messages import counted
 from workbench.report import methods
 from workbench.verdict import Unit
-from workbench.verdict.wording.numbers import counted, duration, setting
+from workbench.verdict.wording.numbers import duration, setting
 
 if TYPE_CHECKING:
     from workbench.commands.check import CheckedStudy

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from workbench.messages import counted
 from workbench.verdict.wording import numbers
 
 
@@ -26,7 +27,7 @@ def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
 def compared(contrast: str, pairs: int) -> str:
     """What a confirmation compares."""
     if contrast == "baseline":
-        return f"each with the default, {numbers.counted(pairs, 'pair')}"
+        return f"each with the default, {counted(pairs, 'pair')}"
     return "each with the best" if contrast == "all" else f"each level of {contrast} with the best"
 
 

@@ -15,7 +15,8 @@ from workbench.cli.printed.layout import (
     print_heading,
     table_of,
 )
-from workbench.verdict.wording.numbers import counted, duration, setting
+from workbench.messages import counted
+from workbench.verdict.wording.numbers import duration, setting
 
 if TYPE_CHECKING:
     from workbench.study.confirm.offer import Offer

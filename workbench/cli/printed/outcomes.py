@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from workbench.cli.printed.layout import number, print_heading, print_line, table_of
-from workbench.verdict.wording.numbers import counted, duration
+from workbench.messages import counted
+from workbench.verdict.wording.numbers import duration
 
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome

@@ -15,7 +15,7 @@ import pandas as pd
 from torch import Tensor
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
-from workbench.messages import did_you_mean, listed
+from workbench.messages import counted, did_you_mean, listed
 
 # Names of the parts, in file names and in a column.
 PARTS = {
@@ -95,7 +95,7 @@ class Rows:
             fix = "Fix them" if many > 1 else "Fix it"
             way_out = ", or ignore such rows with dataset.on_bad_input: skip"
             raise ValueError(
-                f"{self.path} has {many} bad row{'s' * (many > 1)}.{shown} "
+                f"{self.path} has {counted(many, 'bad row')}.{shown} "
                 f"{'; '.join(left_out[:_SHOWN])}. {fix}{way_out if on_bad_input else ''}."
             )
         positions = [p for p in range(len(self)) if p not in self.problems]

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from workbench.messages import joined
 from workbench.report.checks import Answer
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Doubt
 from workbench.verdict.guards import provenance
 from workbench.verdict.refusals import because
-from workbench.verdict.wording.numbers import listed
 
 CONDITIONS = ("commit", "packages", "hardware", "threads")
 
@@ -27,7 +27,7 @@ def mixed(runs: Sequence[TrialRun]) -> tuple[Doubt, ...]:
     doubts = provenance(kinds)
     if halved := [run.name for run in ended if "micro_batch_size" in run.provenance]:
         text = "After running out of memory, trained with half the micro-batch: "
-        text += f"{listed(halved)}. Dropout then draws other masks, and batch normalization sees"
+        text += f"{joined(halved)}. Dropout then draws other masks, and batch normalization sees"
         text += " fewer samples at a time."
         doubts += (because(16, None, text),)
     return doubts
@@ -45,7 +45,7 @@ def compare(runs: Sequence[TrialRun], noun: str) -> Answer:
         return Answer("not checked", f"No {noun} has recorded its conditions yet.")
     counts = {name: sum(bool(run.provenance.get(name)) for run in recorded) for name in CONDITIONS}
     blank = [name for name, count in counts.items() if not count]
-    unknown = f" Not recorded by any {noun}, so not checked: {listed(blank)}." if blank else ""
+    unknown = f" Not recorded by any {noun}, so not checked: {joined(blank)}." if blank else ""
     warnings = [flag.found or flag.text for flag in mixed(runs)]
     # Two runs may share a commit and still differ in changes that were not committed.
     if dirty := sum(_is_dirty(run) for run in recorded):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from workbench.messages import counted, joined
 from workbench.report.checks import Answer, Check, ask
 from workbench.report.percent import plain
 from workbench.tracker.stored_study import Data, StoredStudy
-from workbench.verdict.wording.numbers import counted, listed
 
 UNEQUAL = 3.0  # samples of the largest class over those of the smallest
 _EXAMPLES = 3
@@ -62,7 +62,7 @@ def duplicates(study: StoredStudy) -> Answer:
     if not sentences:
         counts = study.data.dropped.items()
         dropped = [f"{counted(count, 'sample')} of {part}" for part, count in counts if count]
-        more = f" Left out: {listed(dropped)}, which a later part has too." if dropped else ""
+        more = f" Left out: {joined(dropped)}, which a later part has too." if dropped else ""
         return Answer("ok", f"No.{more}")
     return Answer(
         "note",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from workbench.messages import counted
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, ReportFigure
 from workbench.report.figures.sides import Arm, arms, confirmation_of, draw_seeds
@@ -57,7 +58,7 @@ def caption(numbers: Values) -> str:
         text += " Bars end at the bounds of the metric."
     if imputed := sum(point.imputed for row in numbers.rows for point in row.points):
         text += (
-            f" Cross: {imputed} {'run' if imputed == 1 else 'runs'} diverged or failed and"
+            f" Cross: {counted(imputed, 'run')} diverged or failed and"
             f" {'counts' if imputed == 1 else 'count'} with the worst value."
         )
     return text

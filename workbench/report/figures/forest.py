@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from workbench.messages import counted
 from workbench.plotting import naming, saving, style, venues
 from workbench.report import templates, wording
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure, sides
@@ -127,7 +128,7 @@ def caption(numbers: Forest) -> str:
     if lost := sum(any(point.imputed for point in row.points) for row in numbers.rows):
         text += (
             " Cross: one of the two runs diverged or failed and counts with the worst value"
-            f" ({lost} {'row' if lost == 1 else 'rows'})."
+            f" ({counted(lost, 'row')})."
         )
     return text
 

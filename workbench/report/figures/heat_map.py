@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.messages import counted
 from workbench.plotting import naming, scale, style, venues
 from workbench.report.checks.bounds import Bound, of_best_trials, with_warning
 from workbench.report.figures import Findings, LeftOut, NotApplicable, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.wording.numbers import counted, measured
+from workbench.verdict.wording.numbers import measured
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from workbench.messages import counted
 from workbench.plotting import naming, saving, style
 from workbench.report.checks.bounds import range_of, settings_of
 from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import is_adaptive
 from workbench.tracker.stored_study import Range, StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
     from workbench.report.importances import Importance, Importances

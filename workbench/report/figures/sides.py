@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from workbench.messages import counted
 from workbench.plotting import saving, style
 from workbench.report.figures import Findings, LeftOut, NotApplicable
 from workbench.report.results import ConfirmationResult
@@ -13,7 +14,6 @@ from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics.paired import EXACT_TO
-from workbench.verdict.wording.numbers import counted
 
 # More than the house style has, so that most studies have a different marker for every arm.
 _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from statistics import median
 from typing import NamedTuple
 
+from workbench.messages import counted
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding, is_adaptive, may_show_medians
-from workbench.verdict.wording.numbers import counted
 
 
 class Row(NamedTuple):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from workbench.messages import counted
 from workbench.report import templates, wording
 from workbench.report.content import Summary
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, setting, span, text
 from workbench.report.paper.verdict_tables import labelled_table, tables_of_verdict
-from workbench.verdict.wording.numbers import counted
 
 
 def tables(summary: Summary, venue: str) -> dict[str, str]:

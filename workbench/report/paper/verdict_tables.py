@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from workbench.messages import counted
 from workbench.plotting import naming
 from workbench.report import templates, wording
 from workbench.report.content import Judged, Summary
@@ -16,7 +17,7 @@ from workbench.report.results import ArmResult, Row
 from workbench.tracker.stored_study import Cited
 from workbench.verdict import Comparison, Unit, Verdict
 from workbench.verdict.contrast import BASELINE
-from workbench.verdict.wording.numbers import ahead_on, ceiling, counted
+from workbench.verdict.wording.numbers import ahead_on, ceiling
 
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 

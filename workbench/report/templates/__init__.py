@@ -19,9 +19,9 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup, escape
 
+from workbench.messages import counted, joined
 from workbench.plotting import naming
 from workbench.verdict.wording import numbers
-from workbench.verdict.wording.numbers import counted
 
 _FOLDER = Path(__file__).parent
 words = naming.words
@@ -115,7 +115,7 @@ def aside(roles: Mapping[str, int]) -> str:
         for role, n in roles.items()
     ]
     verb = "is" if sum(roles.values()) == 1 else "are"
-    return f"{numbers.listed(counts)} {verb} not counted here." if counts else ""
+    return f"{joined(counts)} {verb} not counted here." if counts else ""
 
 
 @_or_dash

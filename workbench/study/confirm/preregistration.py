@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import record
+from workbench.messages import counted
 from workbench.study import space
 from workbench.study.config.changes import Changed, file_differences
 from workbench.study.config.document import Document, Location
@@ -199,7 +200,7 @@ def refuse_more_trials(study: Study) -> None:
         )
     raise Changed(
         f"{study.file}: the confirmation of {study.name} has begun, and its protocol "
-        f"names the trials that it rests on. {total} more {'trial' if total == 1 else 'trials'} "
+        f"names the trials that it rests on. {counted(total, 'more trial')} "
         f"({names}) would change what was searched. Restore the search as it was; for a longer one "
         f"or another level give the study a new name.{more}"
     )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
+from workbench.messages import joined
 from workbench.verdict import Design, Doubt, Verdict, Word
 from workbench.verdict.across import deciding
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow, Results, Unreadable
-from workbench.verdict.wording.numbers import listed
 
 DEFAULT = "default"  # the side of the default configuration
 # What studies that are combined must agree in.
@@ -97,7 +97,7 @@ def doubts(studies: Sequence[ConfirmedStudy]) -> tuple[Doubt, ...]:
     other = next((one for one in studies if {*one.planned} != {*first.planned}), None)
     if other is None or not first.across or any(one.across != first.across for one in studies):
         return ()
-    changed = listed(sorted({*first.planned} ^ {*other.planned}), 6)
+    changed = joined(sorted({*first.planned} ^ {*other.planned}), 6)
     text = (
         f"The list of studies in {first.across} was changed after a confirmation had begun:"
         f" {first.study} plans {len(first.planned)}, {other.study} {len(other.planned)}"
@@ -188,7 +188,7 @@ def _problems(studies: Sequence[ConfirmedStudy]) -> Iterator[str]:
         found = {one.study: of(one.verdict) for one in studies}
         if len(set(found.values())) > 1:
             named = (f"{value} in {study}" for study, value in found.items())
-            yield f"The studies have no common {what}: {listed(named, 6)}."
+            yield f"The studies have no common {what}: {joined(named, 6)}."
     for one in studies:
         if one.verdict.word == Word.EXPLORATORY:
             yield (
@@ -216,7 +216,7 @@ def _problems(studies: Sequence[ConfirmedStudy]) -> Iterator[str]:
         elif differing := [*_differing(first, second)]:
             yield (
                 f"{first.study} and {second.study} have no common search protocol, so they are no"
-                f" replicates of each other: {listed(differing, 6)}."
+                f" replicates of each other: {joined(differing, 6)}."
             )
 
 

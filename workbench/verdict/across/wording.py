@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from workbench.messages import counted, joined
 from workbench.verdict import Doubt, Verdict, Word, corrected
 from workbench.verdict.across.ranks import PairCounts
 from workbench.verdict.statistics import planning
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.wording import claims, headlines, wording, words
-from workbench.verdict.wording.numbers import bare_p, counted, listed
+from workbench.verdict.wording.numbers import bare_p
 
 _MOST_PAIRS = 6  # that a headline counts
 
@@ -89,7 +90,7 @@ def failed(verdicts: Mapping[str, Verdict], where: str = "On {}") -> str:
             single = sum(len(side.imputed) for side in one.sides) == 1
             counts = "counts" if single else "count"
             text += (
-                f" {where.format(dataset)} {listed(lost, 50)} failed and {counts} with the worst"
+                f" {where.format(dataset)} {joined(lost, 50)} failed and {counts} with the worst"
                 " value."
             )
     return text

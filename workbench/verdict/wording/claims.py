@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from workbench.messages import joined
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Unit, Verdict, Word
 from workbench.verdict.wording import headlines, words
-from workbench.verdict.wording.numbers import listed
 
 _TESTED = "For these configurations, on this data set and test split"
 # It is not known what external results were tested on.
@@ -22,7 +22,7 @@ def claim(verdict: Verdict) -> str:
     if verdict.unit == Unit.REPLICATE:
         scope = f"{_SEARCHED} and test split" if verdict.one_test else _DRAWN
     if verdict.averaged:
-        scope += f", averaged over {listed(verdict.averaged)}"
+        scope += f", averaged over {joined(verdict.averaged)}"
     if verdict.word == Word.NOT_COMPARABLE:
         return "No claim: not all configurations can be compared."
     if verdict.word == Word.EXPLORATORY:
@@ -48,7 +48,7 @@ def finding(verdict: Verdict) -> str:
     if words.against_baseline(verdict):
         better = words.better_than_baseline(verdict)
         also = (
-            f". Shown to be better than {verdict.closest}: {listed(better, 50)}" if better else ""
+            f". Shown to be better than {verdict.closest}: {joined(better, 50)}" if better else ""
         )
         return (
             f"{verdict.leader} has the best mean {metric}, and no difference from"
@@ -71,8 +71,8 @@ def finding(verdict: Verdict) -> str:
         best = words.side(verdict).removesuffix(" compared")
         return (
             f"no single winner is shown; if a single {best} has the {words.highest(verdict)}"
-            f" {mean}, it is {listed(verdict.candidates, 50, word='or')}, not"
-            f" {listed(verdict.excluded, 50, word='or')} ({100 * (1 - verdict.alpha):g} %"
+            f" {mean}, it is {joined(verdict.candidates, 50, word='or')}, not"
+            f" {joined(verdict.excluded, 50, word='or')} ({100 * (1 - verdict.alpha):g} %"
             f" confidence, {method})"
         )
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.messages import joined
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.judgement import Comparison, Unit, Verdict, Word
 from workbench.verdict.wording import numbers, words
@@ -30,7 +31,7 @@ def compared(verdict: Verdict) -> str:
             f" {words.others(verdict)}: {_against(verdict, pair)}."
         )
         if better := words.better_than_baseline(verdict):
-            text += f" Shown to be better than {verdict.closest}: {numbers.listed(better)}."
+            text += f" Shown to be better than {verdict.closest}: {joined(better)}."
         return f"{text}{words.caveats(verdict)}"
     text = words.the_set(verdict, most=2)
     if verdict.word == Word.GOOD_ENOUGH:
@@ -77,10 +78,10 @@ def _seen(verdict: Verdict) -> str:
     best = max(values) if verdict.direction == "maximize" else min(values)
     names = [side.name for side in verdict.sides if best in side.values]
     empty = [side.name for side in verdict.sides if not side.n]
-    nothing = f" No trial of {numbers.listed(empty)} has a value." if empty else ""
+    nothing = f" No trial of {joined(empty)} has a value." if empty else ""
     return (
         f"The {words.highest(verdict)} {words.metric(verdict)} in the search is"
-        f" {numbers.measured(best)} ({numbers.listed(names)}); only a confirmation on fresh seeds"
+        f" {numbers.measured(best)} ({joined(names)}); only a confirmation on fresh seeds"
         f" can show which strategy is ahead.{nothing}"
     )
 

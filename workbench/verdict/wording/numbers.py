@@ -1,4 +1,4 @@
-"""How numbers and lists of names are written: one way for terminal, page, LaTeX and figures.
+"""How numbers are written: one way for terminal, page, LaTeX and figures.
 
 Text is plain Unicode. ``report.templates`` adapts it for HTML and Markdown,
 ``report.paper.typeset`` for LaTeX, ``cli.printed.layout`` for the terminal, ``plotting.style`` for
@@ -8,7 +8,7 @@ figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
 MOST_PLACES = 8
@@ -62,15 +62,6 @@ def apart(written: Callable[[float, int], str], value: float, effect: float, pla
     while places < MOST_PLACES and written(value, places) == fixed(effect, places):
         places += 1
     return places
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 class``, ``3 classes``, ``2 strategies``."""
-    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
-        plural = f"{noun[:-1]}ies"
-    else:
-        plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
 
 
 def rounded_up(value: float, places: int) -> str:
@@ -187,11 +178,3 @@ def duration(seconds: float) -> str:
     number = seconds / size
     # One decimal below ten, so that no number is rounded by more than 5 %.
     return f"{number:.1f} {unit}" if number < 9.95 else f"{number:,.0f} {unit}"
-
-
-def listed(names: Iterable[str], most: int = 4, *, word: str = "and") -> str:
-    """For example ``a, b and c``; beyond ``most`` the others are counted."""
-    shown = list(names)
-    if len(shown) > most:
-        shown = [*shown[: most - 1], f"{len(shown) - most + 1} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {word} {shown[-1]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from workbench.messages import joined
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.evidence import Doubt, corrected
 from workbench.verdict.judgement import Comparison, SeedPlan, Verdict, Word
@@ -16,7 +17,7 @@ from workbench.verdict.statistics import planning
 from workbench.verdict.wording import words
 from workbench.verdict.wording.claims import claim
 from workbench.verdict.wording.headlines import headline
-from workbench.verdict.wording.numbers import bare_p, duration, listed, p_value
+from workbench.verdict.wording.numbers import bare_p, duration, p_value
 
 
 def worded(verdict: Verdict) -> Verdict:
@@ -91,7 +92,7 @@ def _needed(verdict: Verdict) -> str | None:
     if not verdict.plan:
         return None
     plans = sorted(verdict.plan, key=lambda plan: plan.estimate)
-    each = listed((f"{_range_of(plan)} against {plan.rival}" for plan in plans), 50)
+    each = joined((f"{_range_of(plan)} against {plan.rival}" for plan in plans), 50)
     all_of = f" from each of {len(plans)} rivals" if len(plans) > 1 else ""
     return (
         f"To find a true difference of {words.effect(verdict)}{all_of} with 80 % power at"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from workbench.messages import counted, joined
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
@@ -72,14 +73,14 @@ def caveats(verdict: Verdict) -> str:
         if side.imputed and verdict.unit == Unit.SEED
     ]
     if lost:
-        text += f" Failed runs count with the worst value: {numbers.listed(lost)}."
+        text += f" Failed runs count with the worst value: {joined(lost)}."
     if verdict.caveat:
         text += f" {verdict.caveat}"
     if verdict.look:
         text += f" {verdict.look}"
     if verdict.absent:
         reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
-        text += f" Not compared: {numbers.listed(reasons)}."
+        text += f" Not compared: {joined(reasons)}."
     return text
 
 
@@ -91,8 +92,8 @@ def look(verdict: Verdict) -> str | None:
     seeds = ""
     # Studies that are combined need not have as many seeds as each other.
     if verdict.unit == Unit.SEED:
-        seeds = f" ({numbers.counted(first, 'seed')}"
-        seeds += f", then {numbers.listed(map(str, more))} more)" if more else ")"
+        seeds = f" ({counted(first, 'seed')}"
+        seeds += f", then {joined(map(str, more))} more)" if more else ")"
     which = "second" if more else "first"
     return (
         f"This is the {which} of two planned looks{seeds}, each tested at"
@@ -134,12 +135,12 @@ def points(verdict: Verdict, number: float = 0.0) -> str:
 
 def units(verdict: Verdict) -> str:
     """For example ``12 seeds``."""
-    return numbers.counted(len(verdict.seeds), verdict.unit)
+    return counted(len(verdict.seeds), verdict.unit)
 
 
 def pairs(verdict: Verdict) -> str:
     """For example ``6 pairs``."""
-    return numbers.counted(verdict.pairs, "pair")
+    return counted(verdict.pairs, "pair")
 
 
 def test(verdict: Verdict, pair: Comparison) -> str:
@@ -217,13 +218,13 @@ def the_set(verdict: Verdict, *, most: int = 50) -> str:
             return ""
         text = any_of(verdict)
         return f"{text[:1].upper()}{text[1:]} may be the best ({sure} confidence)."
-    not_best = numbers.listed(verdict.excluded, 50, word="or")
+    not_best = joined(verdict.excluded, 50, word="or")
     if len(verdict.excluded) > most:
         not_best = f"one of the other {len(verdict.excluded)}"
     # Of several that are equally good, some may be left out: only a single best is in the set.
     return (
         f"If there is a single best {side(verdict).removesuffix(' compared')}, it is"
-        f" {numbers.listed(verdict.candidates, 50, word='or')}, not {not_best} ({sure} confidence)."
+        f" {joined(verdict.candidates, 50, word='or')}, not {not_best} ({sure} confidence)."
     )
 
 
