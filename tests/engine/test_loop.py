@@ -868,3 +868,14 @@ def test_the_cpu_is_always_there_and_auto_finds_a_device() -> None:
 def test_a_device_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(ValueError, match="device is cuda, but torch finds only"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(("gpus", "found"), [(1, "1 GPU"), (2, "2 GPUs")])
+def test_a_gpu_s_number_that_is_too_large_is_answered_with_one_that_is_there(
+    gpus: int, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    message = f"device is cuda:3, but torch finds only {found} on this machine; use cuda:{gpus - 1}"
+    with pytest.raises(ValueError, match=f"^{message} or auto"):
+        choose_device("cuda:3")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from workbench.messages import counted
+
 
 def choose_device(name: str) -> torch.device:
     """The device of a plan: ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; ``auto`` is the first one.
@@ -21,10 +23,13 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = next(device for device, present in available.items() if present)
     kind, _, number = name.partition(":")
-    if not available.get(kind, False) or (number and int(number) >= torch.cuda.device_count()):
-        names = ", ".join(device for device, present in available.items() if present)
+    gpus = torch.cuda.device_count()
+    if not available.get(kind, False) or (number and int(number) >= gpus):
+        names = found = ", ".join(device for device, present in available.items() if present)
+        if kind == "cuda" and available[kind]:
+            names, found = f"cuda:{gpus - 1}", counted(gpus, "GPU")
         raise ValueError(
-            f"device is {name}, but torch finds only {names} on this machine; use {names} or auto."
+            f"device is {name}, but torch finds only {found} on this machine; use {names} or auto."
         )
     return torch.device(name)
 
