@@ -482,9 +482,14 @@ def test_a_selection_that_was_edited_is_refused(story: Story, tmp_path: Path) ->
         confirmed(story.file, home)
 
 
-def test_a_study_that_nobody_searched_is_refused_and_leaves_nothing(file: Path, home: Path) -> None:
+def test_a_study_that_nobody_searched_is_refused_and_leaves_nothing(
+    file: Path, home: Path, tmp_path: Path
+) -> None:
+    # A folder's name is no part of a study's, whatever is in it.
+    folder = tmp_path / "me@lab"
+    folder.mkdir()
     with pytest.raises(Unready, match="4 of 4 trials are missing"):
-        confirmed(file, home)
+        confirmed(shutil.copy(file, folder), home)
     assert not (home / "mlruns" / "studies" / "tiny").exists()
 
 

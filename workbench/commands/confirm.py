@@ -91,7 +91,7 @@ def confirm_study(
     configs = load_all(file, [*before, *overrides])
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == str(study)] or configs
-    if "@" in str(study) and chosen is configs:
+    if "@" in str(study) and Path(study) != file and chosen is configs:
         names = [config.name for config in configs]
         hint = did_you_mean(str(study), names) or f"; it has {listed(names)}."
         raise Unknown(f"{file} has no study {study}{hint}")
