@@ -16,10 +16,10 @@ import yaml
 
 import workbench as wb
 from tests.support.tiny import TINY
-from workbench.commands.home_studies import Unknown
-from workbench.study.config.changes import Unready
+from workbench.commands.home_studies import UnknownNameError
+from workbench.study.config.changes import NotReadyError
 from workbench.study.config.document import StudyFileError
-from workbench.verdict.results import Unreadable
+from workbench.verdict.results import ResultsError
 
 NOTEBOOK = Path(__file__).parent.parent / "docs" / "quickstart.ipynb"
 SETTINGS: dict[str, Any] = yaml.safe_load(TINY)
@@ -110,7 +110,7 @@ def test_a_file_that_was_written_from_other_settings_is_replaced_only_if_asked(h
 def test_results_of_a_study_that_was_not_run_are_refused_with_what_to_do(
     here: Path, method: str
 ) -> None:
-    with pytest.raises(Unready, match=r"tiny was not run yet in .*study\.run\(\)"):
+    with pytest.raises(NotReadyError, match=r"tiny was not run yet in .*study\.run\(\)"):
         getattr(wb.Study(SETTINGS), method)()
 
 
@@ -193,7 +193,7 @@ def test_a_misspelt_name_is_answered_with_the_key(here: Path) -> None:
 def test_a_home_that_does_not_exist_and_a_study_that_it_lacks_are_named(here: Path) -> None:
     with pytest.raises(NotADirectoryError, match="nowhere"):
         wb.Study(SETTINGS, home="nowhere")
-    with pytest.raises(Unknown, match="digts"):
+    with pytest.raises(UnknownNameError, match="digts"):
         wb.open_study("digts")
 
 
@@ -238,7 +238,7 @@ def test_results_in_a_table_are_judged_like_those_in_a_file(
     assert constant.verdict.word == "INCONCLUSIVE", "the digits that float32 has"
     assert wb.judge(frame, minimize=True).verdict.leader == "a"
     twice = pd.concat([frame, frame[:1].set_axis(["x"])])
-    with pytest.raises(Unreadable, match=r"^row x of the frame: a with seed 0 occurs twice"):
+    with pytest.raises(ResultsError, match=r"^row x of the frame: a with seed 0 occurs twice"):
         wb.judge(twice)
-    with pytest.raises(Unreadable, match="The frame is empty; expected the columns strategy"):
+    with pytest.raises(ResultsError, match="The frame is empty; expected the columns strategy"):
         wb.judge(pd.DataFrame())

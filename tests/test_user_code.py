@@ -16,7 +16,7 @@ from workbench.commands.run import run_study
 from workbench.datasets import loading
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State
-from workbench.study.config import Changed, load
+from workbench.study.config import StudyChangedError, load
 from workbench.study.config.document import StudyFileError
 from workbench.study.study import Study
 from workbench.tracker.params import params_of
@@ -91,7 +91,7 @@ def test_a_file_that_has_changed_makes_another_study(tmp_path: Path, stored: Pat
     run(write_page(tmp_path), "own_trees")
     changed = FILES["boosting.py"].replace("random_state=0", "random_state=1")
     (tmp_path / "boosting.py").write_text(changed)
-    with pytest.raises(Changed, match=r"boosting\.py"):
+    with pytest.raises(StudyChangedError, match=r"boosting\.py"):
         run(tmp_path, "own_trees")
 
 
@@ -180,7 +180,7 @@ def test_another_option_of_ones_own_training_makes_another_study(
     tmp_path: Path, stored: Path
 ) -> None:
     run_study(options(tmp_path), [], stored, InlineWorkers(), Unseen())
-    with pytest.raises(Changed, match=r"recipe\.trial\.rho: was 0\.1, is 0\.2"):
+    with pytest.raises(StudyChangedError, match=r"recipe\.trial\.rho: was 0\.1, is 0\.2"):
         run_study(
             options(tmp_path, ("rho: 0.1", "rho: 0.2")), [], stored, InlineWorkers(), Unseen()
         )
@@ -242,7 +242,9 @@ def test_data_of_ones_own_that_differ_from_process_to_process_are_refused_with_t
         patch.setenv("DRAW", "1")
         loading._pool.cache_clear()
         loading._read.cache_clear()
-        with pytest.raises(Changed, match=r"samples of recipe\.dataset.*\n.*in every process"):
+        with pytest.raises(
+            StudyChangedError, match=r"samples of recipe\.dataset.*\n.*in every process"
+        ):
             run(tmp_path, "own_data")
 
 

@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import record
 from workbench.cli import printed, terminal
-from workbench.cli.notebook import Picture, Printed, summary_lines
+from workbench.cli.notebook import Picture, Printable, summary_lines
 from workbench.cli.printed.layout import print_line
 from workbench.commands import browse, home_studies
 from workbench.commands import report as publish
 from workbench.commands.check import CheckedStudy, check_file
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
-from workbench.commands.report import Written
+from workbench.commands.report import WrittenReport
 from workbench.commands.run import run_study
 from workbench.messages import listed
 from workbench.study.config import from_mapping, load_all
-from workbench.study.config.changes import Unready
+from workbench.study.config.changes import NotReadyError
 from workbench.verdict import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from workbench.commands.register import Registered
+    from workbench.commands.register import ModelVersion
     from workbench.commands.saved_model import SavedModel
-    from workbench.report.summary import Composed
+    from workbench.report.summary import ReportContent
     from workbench.study.confirm.offer import Offer
     from workbench.verdict.external import ResultsVerdict
 
@@ -41,7 +41,7 @@ PathOrText = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(Printed):
+class CheckResult(Printable):
     """What studies will do; see ``Study.check``.
 
     Attributes:
@@ -58,7 +58,7 @@ class Plan(Printed):
         printed.plans(console, self.studies)
 
 
-class Study(Printed):
+class Study(Printable):
     """A study: checked, run, confirmed, and read.
 
     Attributes:
@@ -128,13 +128,13 @@ class Study(Printed):
             )
         return self.names[0]
 
-    def check(self) -> Plan:
+    def check(self) -> CheckResult:
         """What the study will do, without doing any of it.
 
         Raises:
             StudyFileError: It does not fit the model, the data or the weights.
         """
-        return Plan(check_file(self._file, self._overrides, self.home))
+        return CheckResult(check_file(self._file, self._overrides, self.home))
 
     def run(
         self,
@@ -155,7 +155,8 @@ class Study(Printed):
             retry_failed: Run failed trials again, except those that diverged.
 
         Raises:
-            StudyFileError, Changed, Busy, Broken, StoreError: See ``commands.run.run_study``.
+            StudyFileError, StudyChangedError, StudyBusyError, RepeatedFailureError, StoreError: See
+                ``commands.run.run_study``.
             ValueError: ``workers`` is no number of processes; or ``inline`` and ``on`` are given.
         """
         _check_place(workers, inline, on)
@@ -192,7 +193,8 @@ class Study(Printed):
             wait: As for ``run``.
 
         Raises:
-            Unready, Changed, Busy, StoreError: See ``commands.confirm.confirm_study``.
+            NotReadyError, StudyChangedError, StudyBusyError, StoreError: See
+                ``commands.confirm.confirm_study``.
             ValueError: ``workers`` or ``fresh`` is no number of processes or seeds; or see ``run``.
         """
         _check_place(workers, inline, on)
@@ -218,7 +220,7 @@ class Study(Printed):
 
     def write_report(
         self, out: PathOrText | None = None, *, venue: str = "neurips", percent: bool = False
-    ) -> Written:
+    ) -> WrittenReport:
         """Write page, tables, figures and data; see ``commands.report.write``.
 
         Args:
@@ -227,7 +229,7 @@ class Study(Printed):
             percent: Whether page and paper have shares, such as accuracy, in percent.
 
         Raises:
-            Unready: The study has not been run.
+            NotReadyError: The study has not been run.
             ValueError: There is no such venue.
         """
         from workbench.commands import across
@@ -275,9 +277,9 @@ class Study(Printed):
                 the verdict or, without a verdict, the best trial of the search.
 
         Raises:
-            Unready: The study has not been run.
-            Unknown: There is none.
-            Unusable: Its weights are damaged, or its data or code have changed.
+            NotReadyError: The study has not been run.
+            UnknownNameError: There is none.
+            ModelError: Its weights are damaged, or its data or code have changed.
         """
         from workbench.commands.predict import load_model
 
@@ -296,7 +298,7 @@ class Study(Printed):
         run = f"{self.name}/{strategy}"
         return export(self.home, run, _path("folder", folder), formats=formats)
 
-    def register(self, *, name: str | None = None, strategy: str | None = None) -> Registered:
+    def register(self, *, name: str | None = None, strategy: str | None = None) -> ModelVersion:
         """Register the confirmed model in MLflow; see ``commands.register``."""
         from workbench.commands.register import register
 
@@ -318,9 +320,11 @@ class Study(Printed):
     def _require_run(self) -> None:
         for name in self.names:
             if not record.study_directory(self.home, name).is_dir():
-                raise Unready(f"{name} was not run yet in {self.home}; run it first: study.run()")
+                raise NotReadyError(
+                    f"{name} was not run yet in {self.home}; run it first: study.run()"
+                )
 
-    def _composed(self, name: str, *, figures: bool = False) -> Composed:
+    def _composed(self, name: str, *, figures: bool = False) -> ReportContent:
         self._require_run()
         return publish.composed(self.home, name, figures=figures)
 
@@ -336,7 +340,7 @@ def open_study(name: str, *, home: PathOrText | None = None) -> Study:
     """A study that was run before, by its name; its file is needed only to continue it.
 
     Raises:
-        Unknown: The home has no such study.
+        UnknownNameError: The home has no such study.
     """
     study = Study.__new__(Study)
     study.home = _home(home)
@@ -350,7 +354,7 @@ def load_model(folder: PathOrText) -> SavedModel:
     """The model in a folder of ``workbench export``.
 
     Raises:
-        Unusable: The folder has no sound model, or the files of its backbone are missing.
+        ModelError: The folder has no sound model, or the files of its backbone are missing.
     """
     from workbench.commands.saved_model import load_folder
 
@@ -378,7 +382,7 @@ def judge(
         out: Folder for a page with tables and figures.
 
     Raises:
-        Unreadable: The results cannot be read or compared; with the row of each problem.
+        ResultsError: The results cannot be read or compared; with the row of each problem.
         TypeError: They are neither a table nor a path.
     """
     import pandas as pd

@@ -13,7 +13,7 @@ from pathlib import Path
 _allowed = False
 
 
-class Absent(ValueError):
+class NotDownloadedError(ValueError):
     """A data set or a model is not on this machine. The message says which, and how to get it."""
 
 

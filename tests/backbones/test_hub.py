@@ -120,7 +120,7 @@ def test_a_short_name_is_found_under_its_owner_or_without(cache: Path, kept: str
 
 def test_what_is_not_here_is_not_fetched_unasked(cache: Path) -> None:
     plant(cache, "nobody/bert", config_json=TEXT)
-    with pytest.raises(downloads.Absent) as refusal:
+    with pytest.raises(downloads.NotDownloadedError) as refusal:
         hub.folder_of("nobody/bert", hub.WEIGHTS)
     message = str(refusal.value)
     assert "weights of nobody/bert are not on this machine" in message
@@ -242,7 +242,9 @@ def test_all_of_a_model_is_fetched_of_the_commit_that_is_here(server: Server) ->
 def test_a_model_that_the_hub_does_not_have_is_refused(server: Server) -> None:
     with (
         downloads.allowed(),
-        pytest.raises(downloads.Absent, match=r"hub has no model nobody/bert, or it is private"),
+        pytest.raises(
+            downloads.NotDownloadedError, match=r"hub has no model nobody/bert, or it is private"
+        ),
     ):
         hub.folder_of("nobody/bert", hub.CONFIG)
 
@@ -251,7 +253,7 @@ def test_a_model_without_weights_that_can_be_used_is_refused(server: Server) -> 
     server.files["flax_model.msgpack"] = server.files.pop("model.safetensors")
     with (
         downloads.allowed(),
-        pytest.raises(downloads.Absent, match=r"has no usable weights: none of model"),
+        pytest.raises(downloads.NotDownloadedError, match=r"has no usable weights: none of model"),
     ):
         hub.folder_of("bert-base-uncased", hub.WEIGHTS)
 
@@ -261,6 +263,8 @@ def test_without_a_connection_it_says_so(cache: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with (
         downloads.allowed(),
-        pytest.raises(downloads.Absent, match=r"google-bert/bert-base-uncased could not be down"),
+        pytest.raises(
+            downloads.NotDownloadedError, match=r"google-bert/bert-base-uncased could not be down"
+        ),
     ):
         hub.folder_of("bert-base-uncased", hub.CONFIG)

@@ -113,7 +113,7 @@ def test_weights_in_the_hubs_cache_fill_the_body(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(downloads.Absent, match=r"timm/test_resnet\.r160_in1k"):
+    with pytest.raises(downloads.NotDownloadedError, match=r"timm/test_resnet\.r160_in1k"):
         make("test_resnet", weights=Weights(source="timm"))
     kept = tmp_path / "models--timm--test_resnet.r160_in1k"
     (kept / "refs").mkdir(parents=True)

@@ -25,7 +25,7 @@ from workbench.backbones import tokenizers
 from workbench.backbones.tokenizers import tokenize
 from workbench.backbones.transformers_configs import quiet
 from workbench.datasets.samples import Texts, Tokens
-from workbench.downloads import Absent
+from workbench.downloads import NotDownloadedError
 
 TEXTS = ("the film was good", "", "a nameless play and a very very very long story")
 # In the vocabulary of `tiny_bert`.
@@ -206,7 +206,9 @@ def test_a_model_of_images_reads_no_texts(tmp_path: Path, bert: Path) -> None:
 
 
 def test_a_tokenizer_that_is_not_there_is_named(tmp_path: Path, bert: Path) -> None:
-    with pytest.raises(Absent, match="The tokenizer of nobody/bert is not on this machine"):
+    with pytest.raises(
+        NotDownloadedError, match="The tokenizer of nobody/bert is not on this machine"
+    ):
         tokenize(Texts(TEXTS), model=str(bert), tokenizer="nobody/bert")
     (bert / "tokenizer.json").unlink()
     with pytest.raises(ValueError, match=r"bert has no tokenizer of a model \(tokenizer\.json"):

@@ -264,12 +264,12 @@ def test_a_named_version_of_the_weights_is_the_file_that_is_read(planted: Plant)
     planted("mobilenet_v2", state, "IMAGENET1K_V1")
     found = pretrained(source="IMAGENET1K_V1", model="mobilenet_v2").tensors
     assert all(torch.equal(found[name], value) for name, value in state.items())
-    with pytest.raises(downloads.Absent, match="imagenet of mobilenet_v2"):
+    with pytest.raises(downloads.NotDownloadedError, match="imagenet of mobilenet_v2"):
         pretrained(source="imagenet", model="mobilenet_v2")
 
 
 def test_absent_weights_are_named_with_the_place_where_they_belong(cache: Path) -> None:
-    with pytest.raises(downloads.Absent) as refusal:
+    with pytest.raises(downloads.NotDownloadedError) as refusal:
         pretrained(source="imagenet", model="resnet18")
     message = str(refusal.value)
     assert "weights imagenet of resnet18 are not on this machine" in message
@@ -282,7 +282,10 @@ def test_a_download_is_checked_against_the_hash_in_its_name(
     source = cache.parent / "resnet18-0123456789.pth"
     torch.save({"fc.bias": torch.ones(3)}, source)
     monkeypatch.setattr(models.ResNet18_Weights.DEFAULT._value_, "url", source.as_uri())
-    with downloads.allowed(), pytest.raises(downloads.Absent, match="invalid hash value"):
+    with (
+        downloads.allowed(),
+        pytest.raises(downloads.NotDownloadedError, match="invalid hash value"),
+    ):
         pretrained(source="imagenet", model="resnet18")
     assert list(cache.iterdir()) == []
 

@@ -28,10 +28,10 @@ from workbench.commands.additions import add_level
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
-from workbench.datasets import Sealed
+from workbench.datasets import SealedError
 from workbench.driver.workers import InlineWorkers
 from workbench.record import Role
-from workbench.study.config.changes import Changed, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError
 from workbench.study.confirm.offer import Offer
 from workbench.study.confirm.planning import SELECTION
 from workbench.tracker import Tracker
@@ -216,19 +216,19 @@ def test_an_edited_amendment_or_protocol_is_refused(story: Story, tmp_path: Path
     own = record.protocol_path(directory_of(home, "tiny-add-1"))
     kept = own.read_bytes()
     own.write_bytes(kept.replace(b'"level": "nadam"', b'"level": "radam"'))
-    with pytest.raises(Changed, match=r"added\.level: was \"radam\", is \"nadam\""):
+    with pytest.raises(StudyChangedError, match=r"added\.level: was \"radam\", is \"nadam\""):
         add("tiny", home, "optimizer=nadam", agree=never)
     own.write_bytes(kept)
     first = record.protocol_path(directory_of(home))
     first.write_bytes(first.read_bytes() + b" ")
-    with pytest.raises(Changed, match=r"protocol\.json was edited"):
+    with pytest.raises(StudyChangedError, match=r"protocol\.json was edited"):
         add("tiny", home, "optimizer=nadam", agree=never)
     at, spec = next(
         pair
         for pair in record.scan(directory_of(home, "tiny-add-1"))
         if pair[1].role is Role.CONFIRMATION
     )
-    with pytest.raises(Sealed, match=r"tiny/protocol\.json has the SHA-256"):
+    with pytest.raises(SealedError, match=r"tiny/protocol\.json has the SHA-256"):
         evaluation.must_be_open(at, spec)
 
 
@@ -421,10 +421,10 @@ def test_a_labelled_level_continues_by_the_printed_command_and_its_pairs_are_of_
 def test_it_follows_a_finished_confirmation(file: Path, confirmed: Path, tmp_path: Path) -> None:
     home = copied(confirmed, tmp_path / "home")
     shutil.rmtree(directory_of(home) / "confirmation" / "sgd-0" / "006")
-    with pytest.raises(Unready, match="Finish it first: workbench confirm tiny"):
+    with pytest.raises(NotReadyError, match="Finish it first: workbench confirm tiny"):
         add("tiny", home, "optimizer=nadam", agree=never)
     fresh = home_in(tmp_path / "fresh")
-    with pytest.raises(Unready, match="Finish it first: workbench run"):
+    with pytest.raises(NotReadyError, match="Finish it first: workbench run"):
         add(file, fresh, "optimizer=nadam", agree=never)
 
 

@@ -13,7 +13,7 @@ from tests.support.commands import call
 from tests.support.studies import Studies, ended
 from workbench import record
 from workbench.commands import browse
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.summaries import StudyDetails
 from workbench.driver.leases import lease
 from workbench.record import EpochResult, Role, State
@@ -43,7 +43,7 @@ def busy(studies: Studies) -> Studies:
 
 def test_an_empty_home_has_no_study(home: Path) -> None:
     assert browse.studies(home) == []
-    with pytest.raises(Unknown, match="No study named tiny in /"):
+    with pytest.raises(UnknownNameError, match="No study named tiny in /"):
         browse.study(home, "tiny")
 
 
@@ -185,20 +185,20 @@ def test_part_of_a_name_is_answered_with_those_that_go_on_from_there(
     busy: Studies, part: str
 ) -> None:
     busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
-    with pytest.raises(Unknown, match=f"no trial {part}; there is confirmation/sgd-0/000"):
+    with pytest.raises(UnknownNameError, match=f"no trial {part}; there is confirmation/sgd-0/000"):
         browse.trial(busy.home, "tiny", part)
 
 
 def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
     busy.study("other")
-    with pytest.raises(Unknown) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         browse.study(busy.home, "tinny")
     assert str(caught.value) == "There is no study tinny; did you mean tiny?"
-    with pytest.raises(Unknown, match=r"There is no study zzz; there are other, tiny\."):
+    with pytest.raises(UnknownNameError, match=r"There is no study zzz; there are other, tiny\."):
         browse.study(busy.home, "zzz")
-    with pytest.raises(Unknown, match="There is no study tinny"):
+    with pytest.raises(UnknownNameError, match="There is no study tinny"):
         browse.trial(busy.home, "tinny", "sgd-0/000")
-    with pytest.raises(Unknown) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         browse.trial(busy.home, "tiny", "sdg-all/000")
     assert str(caught.value) == "There is no trial sdg-all/000; did you mean sgd-all/000?"
 
@@ -207,7 +207,7 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
 def test_a_strategy_that_is_nearly_right_is_answered_with_the_nearest_strategy(
     busy: Studies, written: str, near: str
 ) -> None:
-    with pytest.raises(Unknown) as caught:
+    with pytest.raises(UnknownNameError) as caught:
         browse.trial(busy.home, "tiny", written)
     assert str(caught.value) == f"There is no strategy {written}; did you mean {near}?"
 
@@ -250,7 +250,7 @@ def test_a_strategy_s_trials_with_the_lowest_loss_come_first(studies: Studies) -
 
 
 def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) -> None:
-    with pytest.raises(Unknown, match=r"no study nothing/sgd-0/000; there is tiny\."):
+    with pytest.raises(UnknownNameError, match=r"no study nothing/sgd-0/000; there is tiny\."):
         browse.study(busy.home, "nothing/sgd-0/000")
 
 

@@ -26,11 +26,11 @@ from workbench.commands.check import check_file
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
-from workbench.driver import Broken
+from workbench.driver import RepeatedFailureError
 from workbench.driver.progress import GroupProgress, StudyProgress
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State, file_cache
-from workbench.study.config import Changed, load
+from workbench.study.config import StudyChangedError, load
 from workbench.study.config.document import StudyFileError
 from workbench.study.study import Study
 from workbench.tracker import Tracker
@@ -188,7 +188,7 @@ def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
         raise RuntimeError("the data went away")
 
     monkeypatch.setattr(trainers, "Engine", broken)
-    with pytest.raises(Broken, match="the data went away"):
+    with pytest.raises(RepeatedFailureError, match="the data went away"):
         run_study(write_study(), [], stored, InlineWorkers(), Unseen())
     runs = runs_of(stored, "tiny")
     assert [run.info.status for run in runs] == ["FAILED"] * 4
@@ -336,5 +336,5 @@ def test_a_study_takes_the_weights_of_another_that_runs_first_and_may_not_change
     assert Path(used.source).is_relative_to(record.study_directory(stored, "first"))
     assert used.sha256 == record.sha256_of(Path(used.source))
     write_study(*single, ("epochs: 3", "epochs: 2"), name="first")
-    with pytest.raises(Changed, match=r"recipe\.epochs: was 3, is 2"):
+    with pytest.raises(StudyChangedError, match=r"recipe\.epochs: was 3, is 2"):
         run_study(second, [], stored, InlineWorkers(), Unseen())

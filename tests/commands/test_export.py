@@ -31,7 +31,7 @@ from tests.support.tiny import Unseen
 from workbench.commands import program_export
 from workbench.commands.program_export import Format
 from workbench.commands.run import run_study
-from workbench.commands.saved_model import Unusable
+from workbench.commands.saved_model import ModelError
 from workbench.driver.workers import InlineWorkers
 
 TABLE = """\
@@ -163,7 +163,7 @@ def test_a_model_of_own_code_brings_its_files(tmp_path: Path) -> None:
     folder = folder.rename(tmp_path / "moved")
     assert wb.load_model(folder).predict(wines).rows == expected
     (folder / "code" / "backbone" / "parts.py").write_text("from torch import nn\n")
-    with pytest.raises(Unusable, match=r"parts\.py has changed"):
+    with pytest.raises(ModelError, match=r"parts\.py has changed"):
         wb.load_model(folder)
 
 
@@ -181,7 +181,7 @@ def test_mlflow_takes_a_frame_with_names_only_where_they_say_which_column_is_whi
     model = logged(home, "stones")
     expected = model.predict(x[:4])["0"].tolist()
     assert model.predict(pd.DataFrame(x[:4]))["0"].tolist() == expected
-    with pytest.raises(Unusable, match="columns b, a, c, but those of the trial have no names"):
+    with pytest.raises(ModelError, match="columns b, a, c, but those of the trial have no names"):
         model.predict(pd.DataFrame(x[:4], columns=["b", "a", "c"]))
 
 
@@ -247,7 +247,7 @@ def test_a_program_has_the_outputs_of_the_model_or_is_not_written(tmp_path: Path
     model.network = Random()
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(Unusable, match="has other outputs: they differ by"):
+    with pytest.raises(ModelError, match="has other outputs: they differ by"):
         program_export.save(model, other, [*Format])
     assert not list(other.iterdir())
 

@@ -24,11 +24,11 @@ from workbench import record, tasks
 from workbench.cli.app import app
 from workbench.commands import browse
 from workbench.commands.confirm import confirm_study
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.predict import find, load_model, predict
 from workbench.commands.predictions import Predictions, table
 from workbench.commands.run import run_study
-from workbench.commands.saved_model import Unusable
+from workbench.commands.saved_model import ModelError
 from workbench.driver.workers import InlineWorkers
 from workbench.record import TrialDirectory
 
@@ -145,7 +145,7 @@ def test_an_mlflow_run_is_found_by_its_id(searched: Path, wines: Path) -> None:
 def test_a_trial_without_weights_is_told_which_ones_have_them(searched: Path, wines: Path) -> None:
     (name, _), (other, _) = kept(searched), kept(searched, "adamw")
     lacking = name[:-1] + ("1" if name.endswith("0") else "0")
-    with pytest.raises(Unusable, match=f"{lacking} has no weights: .* {other}, {name}"):
+    with pytest.raises(ModelError, match=f"{lacking} has no weights: .* {other}, {name}"):
         predict(searched, lacking, wines)
 
 
@@ -172,7 +172,7 @@ def test_damaged_weights_are_refused(own_home: Path, wines: Path) -> None:
     content[-1] ^= 1
     directory.weights.write_bytes(content)
     with pytest.raises(
-        Unusable, match=r"best.safetensors is damaged: its SHA-256 is .* says"
+        ModelError, match=r"best.safetensors is damaged: its SHA-256 is .* says"
     ) as no:
         predict(own_home, name, wines)
     assert not re.search("[0-9a-f]{13}", str(no.value).partition("SHA-256")[2])
@@ -190,7 +190,7 @@ def test_weights_that_do_not_fit_the_plan_are_refused(own_home: Path, wines: Pat
     assert spec is not None
     plan = replace(spec.plan, backbone={"name": "mlp", "hidden": [8, 9]})
     directory.write_spec(replace(spec, plan=plan))
-    with pytest.raises(Unusable, match=f"The weights of {name} do not fit the backbone"):
+    with pytest.raises(ModelError, match=f"The weights of {name} do not fit the backbone"):
         predict(own_home, name, wines)
 
 
@@ -206,7 +206,7 @@ def test_weights_that_do_not_fit_the_plan_are_refused(own_home: Path, wines: Pat
 def test_a_trial_that_there_is_not_is_told(
     searched: Path, wines: Path, run: str, message: str
 ) -> None:
-    with pytest.raises(Unknown, match=message):
+    with pytest.raises(UnknownNameError, match=message):
         predict(searched, run, wines)
 
 
@@ -219,9 +219,9 @@ def test_data_of_another_kind_are_refused(searched: Path, tmp_path: Path) -> Non
     name, _ = kept(searched)
     path = tmp_path / "new.npz"
     np.savez(path, x=np.zeros((2, 5), dtype=np.float32))
-    with pytest.raises(Unusable, match="13 numbers"):
+    with pytest.raises(ModelError, match="13 numbers"):
         predict(searched, name, path)
-    with pytest.raises(Unusable, match="There is no file or folder"):
+    with pytest.raises(ModelError, match="There is no file or folder"):
         predict(searched, name, tmp_path / "nothing.csv")
 
 

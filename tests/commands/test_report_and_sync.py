@@ -21,7 +21,7 @@ from workbench import record, report
 from workbench.commands import across, browse
 from workbench.commands import report as publish
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.config.document import StudyFileError
@@ -49,13 +49,13 @@ def stored(tiny: Path, stored: Path) -> Path:
 
 def test_sync_of_an_unknown_study_names_it_and_the_nearest(stored: Path) -> None:
     before = everything_in(stored.parent)
-    with pytest.raises(Unknown, match=r"no study tinny; did you mean tiny\?"):
+    with pytest.raises(UnknownNameError, match=r"no study tinny; did you mean tiny\?"):
         publish.sync("tinny", stored)
     assert everything_in(stored.parent) == before
 
 
 def test_sync_in_an_empty_home_names_the_study_and_makes_no_store(home: Path) -> None:
-    with pytest.raises(Unknown, match="No study named tiny in /"):
+    with pytest.raises(UnknownNameError, match="No study named tiny in /"):
         publish.sync("tiny", home)
     assert everything_in(home) == []
 
@@ -280,7 +280,7 @@ def changed(home: Path, statement: str, *values: str) -> None:
         connection.execute(statement, values)
 
 
-def word_of(written: publish.Written) -> str:
+def word_of(written: publish.WrittenReport) -> str:
     content = json.loads(written.page.with_name("report.json").read_text())
     return str(content["verdict"]["word"])
 
@@ -439,7 +439,7 @@ def test_a_report_of_a_renamed_study_folder_tells_to_rename_it_back(own_home: Pa
     folder.rename(folder.with_name("renamed"))
     for call in (publish.sync, browse.study):
         arguments = ("renamed", own_home) if call is publish.sync else (own_home, "renamed")
-        with pytest.raises(Unknown, match="rename the folder to digits"):
+        with pytest.raises(UnknownNameError, match="rename the folder to digits"):
             call(*arguments)
     with pytest.raises(LookupError, match="no study 'renamed'"):
         publish.write("renamed", own_home, None)

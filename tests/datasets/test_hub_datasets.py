@@ -252,9 +252,11 @@ def test_of_several_configurations_one_must_be_named() -> None:
 
 
 def test_what_is_not_here_says_how_to_get_it() -> None:
-    with pytest.raises(downloads.Absent, match=r"org/nothing of .* not on this machine: workbench"):
+    with pytest.raises(
+        downloads.NotDownloadedError, match=r"org/nothing of .* not on this machine: workbench"
+    ):
         read(id="org/nothing")
-    with pytest.raises(downloads.Absent, match="configuration xx of org/nothing"):
+    with pytest.raises(downloads.NotDownloadedError, match="configuration xx of org/nothing"):
         read(id="org/nothing", config="xx")
 
 
@@ -264,7 +266,7 @@ def test_a_fetch_that_fails_is_absent_with_the_librarys_reason(
     monkeypatch.setattr(library.config, "HF_HUB_OFFLINE", True)
     with (
         downloads.allowed(),
-        pytest.raises(downloads.Absent, match=r"org/nothing could not be down"),
+        pytest.raises(downloads.NotDownloadedError, match=r"org/nothing could not be down"),
     ):
         read(id="org/nothing")
 
@@ -273,7 +275,7 @@ def test_without_the_library_the_error_has_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(downloads.Absent, match=r"pip install datasets"):
+    with pytest.raises(downloads.NotDownloadedError, match=r"pip install datasets"):
         read(id="org/nothing")
 
 

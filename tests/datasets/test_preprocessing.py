@@ -15,7 +15,7 @@ from torch import Tensor
 from workbench import datasets
 from workbench.datasets import Data, Part, Samples, loading, preprocessing
 from workbench.datasets.images.pixels import Pixels
-from workbench.datasets.memmap import Mapped
+from workbench.datasets.memmap import MappedArray
 from workbench.datasets.samples import Inputs, Tensors
 from workbench.datasets.splits import splits
 
@@ -218,7 +218,7 @@ def test_pixels_on_disk_travel_to_another_process_as_the_name_of_their_file(
     inputs = images()
     file = tmp_path / "images"
     file.write_bytes(b"head" * 16 + inputs.numpy().tobytes())
-    mapped = Mapped(path=file, shape=tuple(inputs.shape), sha256="", offset=64)
+    mapped = MappedArray(path=file, shape=tuple(inputs.shape), sha256="", offset=64)
     assert torch.equal(mapped.open(), inputs)
     data = taken(samples(mapped.open(), mapped=mapped))
     sent = pickle.dumps(data.train.inputs)
@@ -274,7 +274,7 @@ def test_memory_maps_are_not_read_to_be_split(tmp_path: Path, large: None) -> No
     file, shape = tmp_path / "images", (20_000, 3, 1024, 1024)
     with file.open("wb") as out:
         out.truncate(math.prod(shape))
-    mapped = Mapped(path=file, shape=shape, sha256="")
+    mapped = MappedArray(path=file, shape=shape, sha256="")
     data = taken(samples(mapped.open(), mapped=mapped), image_size=8, channels=1)
     batch = data.train.inputs[torch.tensor([0])]
     assert isinstance(batch, Tensor) and batch.shape == (1, 1, 8, 8)
@@ -313,7 +313,7 @@ def test_no_test_sample_and_no_name_of_one_is_in_reach_of_a_trial(
     if kind == "image":
         pixels = torch.arange(20, dtype=torch.uint8).reshape(20, 1, 1, 1).expand(20, 1, 2, 2)
         (tmp_path / "images").write_bytes(pixels.contiguous().numpy().tobytes())
-        mapped = Mapped(path=tmp_path / "images", shape=(20, 1, 2, 2), sha256="")
+        mapped = MappedArray(path=tmp_path / "images", shape=(20, 1, 2, 2), sha256="")
         inputs, fields["mapped"] = mapped.open(), mapped
     if kind == "text":
         inputs = tuple(f"text-{number}" for number in range(20))
@@ -329,7 +329,7 @@ def test_no_test_sample_and_no_name_of_one_is_in_reach_of_a_trial(
     words = {value for value in everything if isinstance(value, str)}
     assert not words & {f"{stem}-{number}" for stem in ("sample", "text") for number in hidden}
     assert {f"sample-{number}" for number in seen} <= words, "the others keep their names"
-    assert not any(isinstance(value, Samples | Mapped | Path) for value in everything)
+    assert not any(isinstance(value, Samples | MappedArray | Path) for value in everything)
     scale = 255.0 if kind == "image" else 1.0
     for tensor in (value for value in everything if isinstance(value, Tensor)):
         assert tensor.shape[0] < 20, "no tensor of all samples"

@@ -18,7 +18,7 @@ from torch import Tensor
 from tests.support.imports import IMPORTS, MODULES
 from tests.support.tiny import Silent
 from workbench import backbones, datasets, record
-from workbench.datasets import Data, Sealed, loading
+from workbench.datasets import Data, SealedError, loading
 from workbench.datasets.splits.splits import Split
 from workbench.driver import Driver
 from workbench.driver.workers import InlineWorkers
@@ -58,7 +58,7 @@ def test_a_protocol_that_names_other_test_samples_keeps_the_split_closed(protoco
     digest = datasets.sizes(WINE, study_seed=0, seed=1)["test_digest"]
     protocol.write_text(json.dumps({"data": {"test_digest": digest}}))
     assert opened(protocol).test is not None
-    with pytest.raises(Sealed, match=f"{protocol} names {digest}"):
+    with pytest.raises(SealedError, match=f"{protocol} names {digest}"):
         opened(protocol, study_seed=5)
 
 
@@ -163,25 +163,25 @@ def test_test_texts_become_the_tokens_of_the_backbone(
 
 def test_without_the_file_the_split_stays_sealed_and_the_path_is_told(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "protocol.json"
-    with pytest.raises(Sealed, match=f"there is no protocol at {path}"):
+    with pytest.raises(SealedError, match=f"there is no protocol at {path}"):
         opened(path)
 
 
 def test_with_a_folder_in_its_place_the_split_stays_sealed(tmp_path: Path) -> None:
-    with pytest.raises(Sealed, match="there is no protocol at"):
+    with pytest.raises(SealedError, match="there is no protocol at"):
         datasets.must_be_open(tmp_path, "0" * 64)
 
 
 @pytest.mark.parametrize("sha256", [None, "", "secret", "A" * 64, "0" * 63])
 def test_what_is_no_hash_opens_nothing(protocol: Path, sha256: str | None) -> None:
-    with pytest.raises(Sealed, match=r"SHA-256 of .*protocol\.json"):
+    with pytest.raises(SealedError, match=r"SHA-256 of .*protocol\.json"):
         opened(protocol, sha256=sha256)
 
 
 def test_the_hash_of_another_file_opens_nothing(protocol: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text("{ }")
-    with pytest.raises(Sealed, match="but the run was planned with"):
+    with pytest.raises(SealedError, match="but the run was planned with"):
         opened(protocol, sha256=hashlib.sha256(other.read_bytes()).hexdigest())
 
 
@@ -189,7 +189,9 @@ def test_an_edited_protocol_closes_what_was_open_and_cached(protocol: Path) -> N
     digest = hashlib.sha256(protocol.read_bytes()).hexdigest()
     assert opened(protocol, sha256=digest).test is not None
     protocol.write_text('{"looks": 2}')
-    with pytest.raises(Sealed, match="A protocol must not change after the confirmation has begun"):
+    with pytest.raises(
+        SealedError, match="A protocol must not change after the confirmation has begun"
+    ):
         opened(protocol, sha256=digest)
 
 

@@ -175,7 +175,7 @@ def test_what_is_absent_is_said_in_a_sentence_with_the_way_to_get_it(name: str, 
         with pytest.raises(ValueError, match=f"{source.needs}, which is not installed: pip"):
             fetched(name)
         return
-    with pytest.raises(downloads.Absent) as caught:
+    with pytest.raises(downloads.NotDownloadedError) as caught:
         fetched(name)
     message = str(caught.value)
     assert message.startswith(f"{name} is not in {data / name}")
@@ -186,7 +186,7 @@ def test_what_is_absent_is_said_in_a_sentence_with_the_way_to_get_it(name: str, 
 
 def test_the_size_of_a_download_is_said(data: Path) -> None:
     with pytest.raises(
-        downloads.Absent, match=r"downloads it \(about 170 MB\), or put cifar-10-py"
+        downloads.NotDownloadedError, match=r"downloads it \(about 170 MB\), or put cifar-10-py"
     ):
         fetched("cifar10")
 
@@ -200,7 +200,10 @@ def test_a_download_that_fails_says_why_and_what_to_do_instead(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tv.CIFAR10, "url", nowhere(tmp_path))
-    with downloads.allowed(), pytest.raises(downloads.Absent, match="No such file") as caught:
+    with (
+        downloads.allowed(),
+        pytest.raises(downloads.NotDownloadedError, match="No such file") as caught,
+    ):
         fetched("cifar10")
     assert "could not be downloaded" in str(caught.value)
     assert f"put cifar-10-python.tar.gz into {data / 'cifar10'} yourself" in str(caught.value)
@@ -211,7 +214,7 @@ def test_an_archive_that_was_put_there_is_unpacked_without_the_internet(
 ) -> None:
     parts = files.packed_cifar10(tmp_path / "mine", monkeypatch)
     monkeypatch.setattr(tv.CIFAR10, "url", nowhere(tmp_path))
-    with pytest.raises(downloads.Absent):
+    with pytest.raises(downloads.NotDownloadedError):
         fetched("cifar10", path=str(tmp_path / "mine"))
     with downloads.allowed():
         samples = fetched("cifar10", path=str(tmp_path / "mine"))
@@ -225,7 +228,7 @@ def test_a_damaged_file_is_not_read(data: Path, monkeypatch: pytest.MonkeyPatch)
     content[200] ^= 1
     batch.write_bytes(content)
     with pytest.raises(
-        downloads.Absent, match=r"cifar10 is not in .*, or is incomplete or damaged"
+        downloads.NotDownloadedError, match=r"cifar10 is not in .*, or is incomplete or damaged"
     ):
         fetched("cifar10")
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.scripted import ListSource, Script, a_spec, drive
 from workbench import record
-from workbench.driver import Broken, Driver, attempts
-from workbench.driver.leases import Busy, holder_of, lease
+from workbench.driver import Driver, RepeatedFailureError, attempts
+from workbench.driver.leases import StudyBusyError, holder_of, lease
 from workbench.driver.progress import GroupProgress, RunningTrial
 from workbench.driver.signals import SIGNALS, Stop
 from workbench.record import (
@@ -125,7 +125,7 @@ def test_a_driver_that_fails_parks_what_had_not_ended(tmp_path: Path) -> None:
 def test_trials_given_up_before_their_first_epoch_stop_the_study(tmp_path: Path) -> None:
     source = ListSource(9)
     workers = Script(lambda driver, directory: driver.lost(directory, "worker ended with status 1"))
-    with pytest.raises(Broken, match="given up after 3 attempts"):
+    with pytest.raises(RepeatedFailureError, match="given up after 3 attempts"):
         drive(tmp_path, source, workers)
     assert len(source.finished) == 3
 
@@ -225,7 +225,7 @@ def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(
 
     source = ListSource(9)
     told = r"Study stopped: 3 trials(?s:.*)Traceback: x\n.*--retry-failed"
-    with pytest.raises(Broken, match=told):
+    with pytest.raises(RepeatedFailureError, match=told):
         drive(tmp_path, source, Script(act))
     assert len(source.finished) == 3
 
@@ -269,7 +269,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     assert holder.stdout is not None
     with holder.stdout:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Busy, match=f"process {holder.pid} on "), lease(tmp_path):
+        with pytest.raises(StudyBusyError, match=f"process {holder.pid} on "), lease(tmp_path):
             pass
         words = holder_of(tmp_path)
         assert words is not None and words.startswith(f"process {holder.pid} on ")
@@ -283,7 +283,10 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
 def test_a_study_that_an_older_version_holds_is_refused_without_its_json(tmp_path: Path) -> None:
     with lock(tmp_path / "lock", note='{"pid": 7, "host": "a", "since": "2025-01-01 10:00:00"}'):
         assert holder_of(tmp_path) == "another process"
-        with pytest.raises(Busy, match=r"already running: another process\."), lease(tmp_path):
+        with (
+            pytest.raises(StudyBusyError, match=r"already running: another process\."),
+            lease(tmp_path),
+        ):
             pass
 
 

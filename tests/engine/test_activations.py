@@ -19,7 +19,7 @@ from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.datasets.samples import Tensors, Texts
 from workbench.engine import activations
-from workbench.engine.activations import NotReplayable, Read, Request, Split, StoredActivations
+from workbench.engine.activations import NotReplayableError, Read, Request, Split, StoredActivations
 from workbench.engine.loop import Engine, Interrupted
 from workbench.record.strategy import Lora, Phase
 from workbench.tasks.classification import Classification
@@ -489,7 +489,7 @@ def test_a_batch_that_cannot_be_continued_is_noticed_where_it_is_verified(
         activations.compute(asked, split, rows, verified=verified)
         assert not any(row.isnan().any() for row in rows)
         return
-    with pytest.raises(NotReplayable, match=f"samples {noticed}"):
+    with pytest.raises(NotReplayableError, match=f"samples {noticed}"):
         activations.compute(asked, split, rows, verified=verified)
 
 

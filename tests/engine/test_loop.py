@@ -34,7 +34,7 @@ from workbench.datasets import Data
 from workbench.engine import devices
 from workbench.engine import inference as engine_outputs
 from workbench.engine.devices import choose_device, set_gpu_precision
-from workbench.engine.loop import Diverged, Engine, Interrupted
+from workbench.engine.loop import DivergedError, Engine, Interrupted
 from workbench.engine.optimizers import OPTIMIZERS, factor
 from workbench.record import EpochResult
 from workbench.record.seeds import derive
@@ -511,7 +511,7 @@ def test_divergence_ends_the_trial_before_the_epoch_is_reported() -> None:
     calm = phase("sgd", name="calm", epochs=1, learning_rate=1e-3)
     wild = phase("sgd", name="wild", epochs=3, learning_rate=1e30)
     reported: list[EpochResult] = []
-    with pytest.raises(Diverged, match=r"^diverged at epoch 2: train/loss is (nan|inf)$"):
+    with pytest.raises(DivergedError, match=r"^diverged at epoch 2: train/loss is (nan|inf)$"):
         reported.extend(make(calm, wild).epochs())
     assert [result.epoch for result in reported] == [1]
 
@@ -598,7 +598,7 @@ def test_more_reports_than_steps_are_refused_with_the_least_that_is_possible() -
 def test_a_divergence_within_an_epoch_says_how_far_it_came() -> None:
     calm = phase("sgd", name="calm", epochs=1, learning_rate=1e-3)
     wild = phase("sgd", name="wild", epochs=3, learning_rate=1e30)
-    with pytest.raises(Diverged, match=r"diverged at epoch 1\.333: validation/loss is"):
+    with pytest.raises(DivergedError, match=r"diverged at epoch 1\.333: validation/loss is"):
         list(make(calm, wild, report_every=1 / 3).epochs())
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.support.training import CPU, parts, phase
 from workbench import backbones
-from workbench.backbones.stages import OutOfMemory, Staged, footprint
+from workbench.backbones.stages import OutOfMemoryError, Staged, footprint
 from workbench.engine import memory
 from workbench.record.strategy import Lora
 
@@ -37,7 +37,7 @@ def hungry(staged: Staged) -> Staged:
 def test_a_batch_that_does_not_fit_ends_with_figures_and_ways_out() -> None:
     engine, _, _ = parts(phase(), backbone="mlp", change=hungry, micro_batch_size=4)
     with pytest.raises(
-        OutOfMemory,
+        OutOfMemoryError,
         match=(
             r"out of memory while training with batches of 4: tried to allocate 4,000.0 TB; "
             r"[0-9.]+ [GMT]B free on cpu; weights, gradients and optimizer need about 401 kB, "
@@ -71,7 +71,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_made(
         rf"the parameters of the backbone {backbone['name']} need at least {needs} of memory, but "
         rf"only [0-9.]+ [GMT]B are free"
     )
-    with pytest.raises(OutOfMemory, match=said), memory.explain_errors("building", device=CPU):
+    with pytest.raises(OutOfMemoryError, match=said), memory.explain_errors("building", device=CPU):
         build(backbone, shape)
 
 
@@ -82,7 +82,7 @@ def test_layers_that_do_not_fit_together_are_refused_before_the_first_is_made(
     if not memory.start_peak(CPU):
         pytest.skip("this system does not forget a peak")
     before = memory.peak(CPU)
-    with pytest.raises(OutOfMemory, match=r"need at least 1\.54 GB of memory, but only 1 GB"):
+    with pytest.raises(OutOfMemoryError, match=r"need at least 1\.54 GB of memory, but only 1 GB"):
         build({"name": "mlp", "hidden": [8000] * 7})
     after = memory.peak(CPU)
     assert before is not None and after is not None and after - before < 10**8
@@ -90,7 +90,7 @@ def test_layers_that_do_not_fit_together_are_refused_before_the_first_is_made(
 
 def test_a_number_that_torch_cannot_count_to_is_refused_in_words() -> None:
     with (
-        pytest.raises(OutOfMemory, match="one tensor has more numbers than torch can count; "),
+        pytest.raises(OutOfMemoryError, match="one tensor has more numbers than torch can count; "),
         memory.explain_errors("building the backbone", device=CPU),
     ):
         build({"name": "mlp", "hidden": [10**22]})
@@ -121,10 +121,12 @@ def test_a_users_model_that_does_not_fit_is_refused_and_made_once(
 
 def test_adapters_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("peft")
-    with pytest.raises(OutOfMemory, match=r"adding LoRA's adapters: tried to allocate 25\.6 TB"):
+    with pytest.raises(
+        OutOfMemoryError, match=r"adding LoRA's adapters: tried to allocate 25\.6 TB"
+    ):
         parts(phase(), backbone="mlp", lora=Lora(rank=10**11))
     monkeypatch.setattr(footprint, "free_memory", lambda: 10**6)
-    with pytest.raises(OutOfMemory, match=r"adapters of rank 9000 need at least [0-9.]+ MB"):
+    with pytest.raises(OutOfMemoryError, match=r"adapters of rank 9000 need at least [0-9.]+ MB"):
         parts(phase(), backbone="mlp", lora=Lora(rank=9000))
 
 
@@ -143,7 +145,7 @@ def test_what_is_frozen_needs_neither_gradients_nor_an_optimizer() -> None:
 def test_an_accelerators_allocator_is_understood() -> None:
     said = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 8 GiB."
     allocation = r"tried to allocate 21\.5 GB"
-    with pytest.raises(OutOfMemory, match=allocation), memory.explain_errors("x", device=CPU):
+    with pytest.raises(OutOfMemoryError, match=allocation), memory.explain_errors("x", device=CPU):
         raise torch.OutOfMemoryError(said)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from workbench.record.files import (
-    Locked,
-    LockUnsupported,
+    LockedError,
+    LockUnsupportedError,
     holder,
     lock,
     own_writer,
@@ -69,7 +69,7 @@ def test_a_lock_refuses_a_second_process_and_a_kill_releases_it(tmp_path: Path) 
     assert holder.stdout is not None
     with holder.stdout:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(Locked, match=r"^somebody else$"), lock(path):
+        with pytest.raises(LockedError, match=r"^somebody else$"), lock(path):
             pass
         killer = threading.Timer(0.3, holder.kill)
         killer.start()
@@ -116,7 +116,7 @@ def test_a_file_system_without_locks_is_refused_and_can_still_be_read(
     # No file system without locks can be mounted here.
     monkeypatch.setattr(fcntl, "flock", refuse)
     with (
-        pytest.raises(LockUnsupported, match=rf"{path}: .* not support file locks .*--home"),
+        pytest.raises(LockUnsupportedError, match=rf"{path}: .* not support file locks .*--home"),
         lock(path),
     ):
         pass

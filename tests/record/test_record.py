@@ -22,7 +22,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
-from workbench.record.directory import Damaged
+from workbench.record.directory import DamagedRecordError
 from workbench.record.files import DiskError, own_writer
 from workbench.record.strategy import Phase, Plan, Schedule, Weights
 
@@ -348,13 +348,15 @@ def test_a_damaged_file_of_a_record_is_named_with_what_to_do(
     directory = TrialDirectory(tmp_path)
     (tmp_path / name).write_bytes(content)
     read = {"spec.json": directory.spec, "result.json": directory.result}
-    with pytest.raises(Damaged, match=rf"{tmp_path}/{name} is damaged \(.*delete the folder"):
+    with pytest.raises(
+        DamagedRecordError, match=rf"{tmp_path}/{name} is damaged \(.*delete the folder"
+    ):
         read.get(name, directory.history)()
 
 
 def test_nobody_is_advised_to_delete_a_trial_that_cannot_be_read_now(tmp_path: Path) -> None:
     (tmp_path / "result.json").mkdir()
-    with pytest.raises(Damaged, match=r"result\.json cannot be read: Is a directory\.$"):
+    with pytest.raises(DamagedRecordError, match=r"result\.json cannot be read: Is a directory\.$"):
         TrialDirectory(tmp_path).result()
 
 
@@ -375,7 +377,7 @@ def test_a_specification_in_the_folder_of_another_trial_is_damage(tmp_path: Path
     folder = tmp_path / "trials" / "adamw-2"
     TrialDirectory(folder / "008").write_spec(SPEC)
     with pytest.raises(
-        Damaged, match=r"008/spec\.json is damaged \(it belongs to search adamw-2/007"
+        DamagedRecordError, match=r"008/spec\.json is damaged \(it belongs to search adamw-2/007"
     ):
         record.scan(tmp_path)
 
@@ -387,7 +389,7 @@ def test_a_history_is_repaired_up_to_its_first_damaged_line(tmp_path: Path, dama
         directory.append(epoch(number))
     lines = (tmp_path / "history.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "history.jsonl").write_bytes(lines[0] + damage + lines[2])
-    with pytest.raises(Damaged, match=r"history\.jsonl is damaged \(line 2\)"):
+    with pytest.raises(DamagedRecordError, match=r"history\.jsonl is damaged \(line 2\)"):
         directory.history()
     assert directory.repair_history() == [epoch(1)]
     assert directory.history() == [epoch(1)]

@@ -28,12 +28,12 @@ from workbench.report.figures import FIGURES, Findings, forest
 from workbench.report.paper import files as paper
 from workbench.report.results import Row
 from workbench.report.writing import CONTENTS
-from workbench.tracker.stored_study import Cited, Range, StoredStudy, read
+from workbench.tracker.stored_study import CitedValue, Range, StoredStudy, read
 from workbench.verdict import Doubt, Verdict, Word
 from workbench.verdict.wording import numbers
 
 TEXTS = (".html", ".md", ".tex", ".json", ".csv", ".bib")
-CITED = Cited(name="LeNet-5", value=0.9905, sd=0.001, n=5, source="LeCun et al. 1998")
+CITED = CitedValue(name="LeNet-5", value=0.9905, sd=0.001, n=5, source="LeCun et al. 1998")
 SENTINEL = 0.31415926535
 
 
@@ -933,7 +933,7 @@ def test_a_hostile_arm_is_shown_as_text() -> None:
     label = HOSTILE.strip()
 
     spoilt = respelled(three(gap=3), lambda text: text.replace("adamw-0", label))
-    spoilt = with_study(spoilt, cited=(Cited(name=label, value=0.5, source=label),))
+    spoilt = with_study(spoilt, cited=(CitedValue(name=label, value=0.5, source=label),))
     spoilt = with_protocol(spoilt, not_comparable=[{"strategy": label, "reason": label}])
     summary = report.compose(spoilt).summary.content
     assert summary["verdict"]["leader"] == label

@@ -22,7 +22,7 @@ from workbench.report.content import Summary
 from workbench.report.methods import METHODS
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
 from workbench.report.paper import files as paper
-from workbench.tracker.stored_study import Cited
+from workbench.tracker.stored_study import CitedValue
 from workbench.verdict.wording import numbers
 
 THREE = confirmed.THREE
@@ -86,8 +86,8 @@ def hostile(three: Summary) -> Summary:
         ],
         health=(replace(found.health[0], name=label, finding=attack), *found.health[1:]),
         cited=(
-            Cited(name="Müller & Søn", value=0.951, sd=0.003, n=5, source="50% #1_x"),
-            Cited(name=label, value=0.9, source=label),
+            CitedValue(name="Müller & Søn", value=0.951, sd=0.003, n=5, source="50% #1_x"),
+            CitedValue(name=label, value=0.9, source=label),
         ),
         figures=tuple(replace(figure, caption=figure.caption + label) for figure in found.figures),
     )
@@ -181,7 +181,7 @@ def test_bold_and_underlined_means_are_those_of_the_report_and_the_rule_is_state
 
 
 def test_cited_values_stand_below_a_rule_and_are_never_compared(three: Summary) -> None:
-    item = Cited(name="Smith", value=0.97, sd=0.002, n=3, source="Smith et al. 2020")
+    item = CitedValue(name="Smith", value=0.97, sd=0.002, n=3, source="Smith et al. 2020")
     text = verdict_tables.main(replace(three, cited=(item,)), "neurips")
     last = cells(text)[-1]
     assert last == ["Smithc", "3", r"0.9700 $\pm$ 0.0020", *["--"] * 5]

@@ -14,7 +14,7 @@ from tests.support.pages import files
 from workbench import report
 from workbench.report import Material, writing
 from workbench.report.percent import in_percent, named
-from workbench.tracker.stored_study import Cited
+from workbench.tracker.stored_study import CitedValue
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def material() -> Material:
     found = confirmed.material(
         strategies=confirmed.THREE, seeds=10, gap=3, diverged=[("sgd-0", 4)], scored=True
     )
-    cited = Cited(name="LeNet-5", value=0.9905, sd=0.001, n=5, source="LeCun et al. 1998")
+    cited = CitedValue(name="LeNet-5", value=0.9905, sd=0.001, n=5, source="LeCun et al. 1998")
     return replace(found, study=replace(found.study, cited=(cited,)))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.document import Document
-from workbench.study.config.knobs import Categorical, Factor, Interval, Level, Tuned
+from workbench.study.config.knobs import Categorical, Factor, Interval, Level, TunedKnob
 
 
 def blocks(folder: Path, text: str, phases: Collection[str] = ()) -> tuple[Document, FactorBlocks]:
@@ -28,7 +28,7 @@ def factors(folder: Path, text: str, phases: Collection[str] = ()) -> tuple[Fact
 
 def tune(
     folder: Path, text: str, compare: str = "{}", phases: Collection[str] = ()
-) -> tuple[Tuned, ...]:
+) -> tuple[TunedKnob, ...]:
     document, reader = blocks(folder, f"compare: {compare}\ntune:\n  {text}\n", phases)
     content = document.content
     read = reader.tune(content["tune"], {}, reader.factors(content["compare"]))

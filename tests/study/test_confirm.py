@@ -22,7 +22,7 @@ from tests.support import processes
 from tests.support.commands import call, wait_for
 from tests.support.mlflow_home import close, empty_store, home_in, runs_of
 from tests.support.processes import Forked
-from tests.support.studies import Searched
+from tests.support.studies import SearchResults
 from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import browse, outcomes, report
@@ -32,12 +32,12 @@ from workbench.commands.confirmation_progress import (
     ConfirmationProgress,
     other_tests_of_same_samples,
 )
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.commands.smoke import smoke_study
 from workbench.commands.tryout import try_trial
-from workbench.driver import Broken
+from workbench.driver import RepeatedFailureError
 from workbench.driver.workers import InlineWorkers
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
@@ -46,12 +46,12 @@ from workbench.record.seeds import derive
 from workbench.record.strategy import Phase, Schedule
 from workbench.study import fingerprint, plans
 from workbench.study.config import recipes, schema
-from workbench.study.config.changes import Changed, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError
 from workbench.study.confirm import preregistration, replicates
 from workbench.study.confirm.offer import Offer, spread
 from workbench.study.confirm.planning import Protocol
 from workbench.study.confirm.replicates import Replicates
-from workbench.study.confirm.selection import Selected, choose
+from workbench.study.confirm.selection import SelectionOutcome, choose
 from workbench.tracker import Tracker, location
 from workbench.verdict.statistics import planning
 
@@ -350,7 +350,7 @@ def test_no_test_value_is_shown_before_the_last_run_has_ended(story: Story, tmp_
 
 
 def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story) -> None:
-    with pytest.raises(Changed, match=r"4 more trials \(sgd: 2, adamw: 2\) would change"):
+    with pytest.raises(StudyChangedError, match=r"4 more trials \(sgd: 2, adamw: 2\) would change"):
         run(story.file, story.home, "search.trials_per_strategy=4")
     assert run(story.file, story.home).fresh == 0
     assert len(records(story.home, Role.SEARCH)) == 4
@@ -363,7 +363,7 @@ def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story)
 )
 def test_a_confirmation_that_has_begun_takes_no_other_settings(story: Story, override: str) -> None:
     for command in (confirmed, run):
-        with pytest.raises(Changed, match="has begun by another protocol"):
+        with pytest.raises(StudyChangedError, match="has begun by another protocol"):
             command(story.file, story.home, override)
 
 
@@ -417,14 +417,14 @@ def test_an_option_of_a_later_version_makes_another_study_unless_it_is_at_its_de
     later = create_model("Recipe", __base__=schema.Recipe, amsgrad=(bool | None, None))
     monkeypatch.setattr(schema, "Recipe", later)
     monkeypatch.setattr(recipes, "Recipe", later)
-    with pytest.raises(Changed, match=r"recipe\.amsgrad: was not set, is true"):
+    with pytest.raises(StudyChangedError, match=r"recipe\.amsgrad: was not set, is true"):
         run(file, fresh, "search.trials_per_strategy=3", "recipe.amsgrad=true")
 
 
 def test_a_study_file_that_says_something_else_than_its_search_is_refused(
     file: Path, fresh: Path
 ) -> None:
-    with pytest.raises(Changed, match=r"recipe\.epochs: was 2, is 3"):
+    with pytest.raises(StudyChangedError, match=r"recipe\.epochs: was 2, is 3"):
         confirmed(file, fresh, "recipe.epochs=3")
     assert not preregistration.begun(record.study_directory(fresh, "tiny"))
 
@@ -438,7 +438,9 @@ def test_a_confirmation_whose_files_are_gone_is_begun_by_no_other_protocol(
         shutil.rmtree(directory / name)
     for name in ("protocol.json", "selection.json"):
         (directory / name).unlink()
-    with pytest.raises(Changed, match="MLflow has a confirmation of tiny by another") as caught:
+    with pytest.raises(
+        StudyChangedError, match="MLflow has a confirmation of tiny by another"
+    ) as caught:
         confirmed(story.file, home, "confirm.smallest_effect=0.2")
     assert "new name gives a study new confirmation seeds" in str(caught.value)
     assert "another search.seed also gives it another test split" in str(caught.value)
@@ -453,7 +455,7 @@ def test_a_protocol_that_was_edited_is_told_from_a_study_file_that_was(
     edited = json.loads(path.read_text())
     edited["smallest_effect"] = 0.2
     path.write_text(json.dumps(edited))
-    with pytest.raises(Changed, match="was edited after the confirmation of tiny began"):
+    with pytest.raises(StudyChangedError, match="was edited after the confirmation of tiny began"):
         confirmed(story.file, home)
 
 
@@ -473,12 +475,12 @@ def test_a_selection_that_was_edited_is_refused(story: Story, tmp_path: Path) ->
     edited = json.loads(path.read_text())
     edited["chosen"]["sgd"]["mean"] = 1.0
     path.write_text(json.dumps(edited, indent=1) + "\n")
-    with pytest.raises(Changed) as caught:
+    with pytest.raises(StudyChangedError) as caught:
         confirmed(story.file, home)
     assert f"{path} differs from the records of the selection" in str(caught.value)
     assert "chosen.sgd.mean: was 1.0, is " in str(caught.value)
     path.write_bytes(b"\xff")
-    with pytest.raises(Changed, match="the file is damaged"):
+    with pytest.raises(StudyChangedError, match="the file is damaged"):
         confirmed(story.file, home)
 
 
@@ -488,7 +490,7 @@ def test_a_study_that_nobody_searched_is_refused_and_leaves_nothing(
     # A folder's name is no part of a study's, whatever is in it.
     folder = tmp_path / "me@lab"
     folder.mkdir()
-    with pytest.raises(Unready, match="4 of 4 trials are missing"):
+    with pytest.raises(NotReadyError, match="4 of 4 trials are missing"):
         confirmed(shutil.copy(file, folder), home)
     assert not (home / "mlruns" / "studies" / "tiny").exists()
 
@@ -506,9 +508,9 @@ def test_a_study_is_known_by_its_name_with_the_overrides_of_its_search(
     (checked,) = check_file(Path("named"), [], home)
     assert checked.study.epochs == 1 and not checked.refused
     study.rename(study.with_name("gone.yaml"))
-    with pytest.raises(Unknown, match=f"was run from {study}, which is not there"):
+    with pytest.raises(UnknownNameError, match=f"was run from {study}, which is not there"):
         confirmed("named", home)
-    with pytest.raises(Unknown, match=f"was run from {study}, which is not there"):
+    with pytest.raises(UnknownNameError, match=f"was run from {study}, which is not there"):
         run(Path("named"), home)
 
 
@@ -728,7 +730,7 @@ def test_nothing_is_tested_where_the_one_configuration_is_the_default(
     one = ("trials_per_strategy: 5", "trials_per_strategy: 1")
     study = write_study(alone, SHORT, one, CONFIRMED)
     run(study, home)
-    with pytest.raises(Unready) as caught:
+    with pytest.raises(NotReadyError) as caught:
         confirmed(study, home)
     assert str(caught.value) == (
         "The chosen configuration of sgd is the default one, and there is no other to compare it "
@@ -762,7 +764,7 @@ class Candidates:
     """A searched study of two optimizers, whose selection's results are written by hand."""
 
     def __init__(self, file: Path, home: Path, *overrides: str) -> None:
-        self.searched = Searched(file, home, *overrides)
+        self.searched = SearchResults(file, home, *overrides)
         self.directory = self.searched.directory
         for strategy in ("sgd", "adamw"):
             for number in range(2):
@@ -789,7 +791,7 @@ class Candidates:
                     )
                 )
 
-    def chosen(self) -> Selected:
+    def chosen(self) -> SelectionOutcome:
         searched = self.searched
         return choose(searched.study, self.plan)
 
@@ -938,7 +940,7 @@ def test_a_record_made_with_other_settings_is_refused(
 ) -> None:
     specs, directory = planned
     at(planned, 0).write_spec(replace(specs[0], seed=1))
-    with pytest.raises(Changed) as caught:
+    with pytest.raises(StudyChangedError) as caught:
         Replicates(specs, directory)
     assert str(caught.value) == (
         f"{at(planned, 0).path}: this run was made with other settings:\n"
@@ -956,7 +958,7 @@ def test_runs_that_all_fail_in_the_same_way_stop_the_confirmation(
         raise RuntimeError("the data went away")
 
     monkeypatch.setattr(trainers, "Engine", broken)
-    with pytest.raises(Broken, match="the data went away"):
+    with pytest.raises(RepeatedFailureError, match="the data went away"):
         confirmed(file, fresh)
     assert len(records(fresh, Role.SELECTION)) == 3
     assert records(fresh, Role.CONFIRMATION) == {}

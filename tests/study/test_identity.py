@@ -19,7 +19,7 @@ from workbench.commands.run import run_study
 from workbench.datasets import loading
 from workbench.driver.workers import InlineWorkers
 from workbench.record import Decision, State
-from workbench.study.config import Changed, load
+from workbench.study.config import StudyChangedError, load
 from workbench.study.study import Study
 from workbench.trial import code
 from workbench.trial import run as trial_run
@@ -149,7 +149,7 @@ def test_a_run_with_more_trials_names_the_file_that_has_changed(tmp_path: Path) 
     write(tmp_path, files)
     run(tmp_path)
     write(tmp_path, {"x/mine.py": wide(32)})
-    with pytest.raises(Changed, match=r"code of x/mine\.py: was "):
+    with pytest.raises(StudyChangedError, match=r"code of x/mine\.py: was "):
         run(tmp_path, "search.trials=2")
 
 
@@ -157,7 +157,7 @@ def test_a_run_with_more_trials_names_the_choice_whose_data_have_changed(tmp_pat
     write(tmp_path, {"study.yaml": CHOSEN_DATA, "clean.csv": table(0), "copied.csv": table(1)})
     run(tmp_path)
     write(tmp_path, {"copied.csv": table(2)})
-    with pytest.raises(Changed, match=r"tune\.dataset\.sets\.1\.data: was "):
+    with pytest.raises(StudyChangedError, match=r"tune\.dataset\.sets\.1\.data: was "):
         run(tmp_path, "search.trials=2")
 
 
@@ -214,7 +214,7 @@ def test_a_model_with_another_tokenizer_or_configuration_makes_another_study(
 def test_a_run_with_another_tokenizer_is_refused_by_its_file(bert: Path) -> None:
     run(bert)
     reversed_vocabulary(bert / "bert")
-    with pytest.raises(Changed, match=r"code of bert/tokenizer\.json: was "):
+    with pytest.raises(StudyChangedError, match=r"code of bert/tokenizer\.json: was "):
         run(bert, "search.trials=2")
 
 

@@ -15,7 +15,7 @@ from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.run import run_study
-from workbench.downloads import Absent
+from workbench.downloads import NotDownloadedError
 from workbench.driver.workers import InlineWorkers
 from workbench.record.strategy import Plan
 from workbench.study import contamination, description
@@ -113,7 +113,7 @@ def test_a_models_folder_is_hashed_by_its_weights(tmp_path: Path) -> None:
 
 def test_a_hub_id_is_weights_of_a_model_of_the_hub_only(tmp_path: Path) -> None:
     here = partial(find, folder=tmp_path, home=tmp_path)
-    with pytest.raises(Absent, match="of org/model are not on this machine"):
+    with pytest.raises(NotDownloadedError, match="of org/model are not on this machine"):
         here("org/model", "bert-base-uncased")
     with pytest.raises(ValueError, match="is not a file; weights are a file"):
         here("org/model", "resnet18")

@@ -13,7 +13,7 @@ from workbench.study.config.knobs import (
     Factor,
     Interval,
     Level,
-    Tuned,
+    TunedKnob,
     flatten,
     is_multiple,
     label,
@@ -172,7 +172,7 @@ def test_the_first_entry_that_applies_counts() -> None:
         interval(when={"optimizer": ("sgd", "adam"), "method": ("full",)}),
         interval(when={"optimizer": ("sgd",)}, high=2.0),
     )
-    tuned = Tuned(knob="learning_rate", entries=entries)
+    tuned = TunedKnob(knob="learning_rate", entries=entries)
     assert tuned.applying({"optimizer": "adam", "method": "full"}) is entries[0]
     assert tuned.applying({"optimizer": "sgd", "method": "lpft"}) is entries[1]
     assert tuned.applying({"optimizer": "adam"}) is None
@@ -207,9 +207,9 @@ def test_a_choice_holds_its_labels() -> None:
 
 
 def test_the_levels_of_a_tuned_choice_are_those_of_all_its_entries() -> None:
-    tuned = Tuned(knob="optimizer", entries=(choice("sgd", when={"m": ("a",)}), choice("adam")))
+    tuned = TunedKnob(knob="optimizer", entries=(choice("sgd", when={"m": ("a",)}), choice("adam")))
     assert list(levels_of(tuned)) == ["sgd", "adam"]
-    assert levels_of(Tuned(knob="epochs", entries=(interval(),))) == {}
+    assert levels_of(TunedKnob(knob="epochs", entries=(interval(),))) == {}
 
 
 def test_rounding_does_not_spoil_a_whole_number_of_steps() -> None:

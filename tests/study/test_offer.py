@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tests.support.studies import Searched
+from tests.support.studies import SearchResults
 from workbench.study.confirm.offer import cost, freedom, interval, spread
-from workbench.study.confirm.selection import Chosen, Selected, Time
+from workbench.study.confirm.selection import CandidateRuns, SelectionOutcome, Time
 
 
 def test_the_pooled_variance_is_twice_the_residual_mean_square_of_arms_and_seeds() -> None:
@@ -24,10 +24,10 @@ def test_the_pooled_variance_is_twice_the_residual_mean_square_of_arms_and_seeds
 
 
 def test_the_cost_counts_overhead_pauses_and_the_start_of_a_worker(tiny: Path, home: Path) -> None:
-    searched = Searched(tiny, home)
+    searched = SearchResults(tiny, home)
 
-    def chosen(name: str, *times: Time) -> Chosen:
-        return Chosen(
+    def chosen(name: str, *times: Time) -> CandidateRuns:
+        return CandidateRuns(
             spec=searched.trial(name, 0, 0.5),
             values=(0.5,) * len(times),
             mean=0.5,
@@ -43,7 +43,7 @@ def test_the_cost_counts_overhead_pauses_and_the_start_of_a_worker(tiny: Path, h
     # begin half a second after the one before.
     first = chosen("sgd-0", time(0.0, 10.0), time(10.5, 12.5))
     second = chosen("adamw-0", time(13.0, 15.0), time(15.5, 17.5))
-    selected = Selected(
+    selected = SelectionOutcome(
         runs={"sgd-0": (first,), "adamw-0": (second,)},
         chosen={"sgd-0": first, "adamw-0": second},
         finalists=("sgd-0", "adamw-0"),

@@ -34,7 +34,7 @@ from workbench.record import Decision, EpochResult, State, TrialDirectory, study
 from workbench.study.optuna_storage import VARIABLE, StorageLocation, locate
 from workbench.study.search import write_through
 from workbench.study.search.storage import close_storage, open_storage, serve_dashboard
-from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.store import StoreError, UnreachableError
 
 needs_postgres = [
     pytest.mark.slow,
@@ -187,7 +187,9 @@ class TestPostgres:
         monkeypatch.setattr(write_through, "OUTAGE_SECONDS", 0.0)
         before_reports(monkeypatch, {("001", 1): database.stop})
         file = write_light(tmp_path)
-        with pytest.raises(Unreachable, match=r"the study is parked\. Nothing is lost") as caught:
+        with pytest.raises(
+            UnreachableError, match=r"the study is parked\. Nothing is lost"
+        ) as caught:
             search(file, home, 4)
         kept = [directory.result() for directory, _ in record.scan(study_directory(home, "tiny"))]
         assert [result and result.state for result in kept] == [State.COMPLETE, State.PARKED]
@@ -224,7 +226,7 @@ class TestPostgres:
         file = write_light(tmp_path)
         with pytest.raises(StoreError, match=r"refuses: .*read-only.* The study is parked") as told:
             search(file, home, 4)
-        assert not isinstance(told.value, Unreachable)
+        assert not isinstance(told.value, UnreachableError)
         kept = [directory.result() for directory, _ in record.scan(study_directory(home, "tiny"))]
         assert [result and result.state for result in kept] == [State.COMPLETE, State.PARKED]
         assert run_of(home, "tiny/search")[1] == "SCHEDULED"
@@ -391,5 +393,5 @@ def test_a_damaged_note_of_the_database_is_named_with_what_to_do(home: Path) -> 
     directory = study_directory(home, "tiny")
     directory.mkdir(parents=True)
     (directory / "optuna.json").write_text("[1]")
-    with pytest.raises(record.Damaged, match=r"optuna\.json is damaged .* Delete it"):
+    with pytest.raises(record.DamagedRecordError, match=r"optuna\.json is damaged .* Delete it"):
         locate(directory)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer
 
-from tests.support.studies import Searched
+from tests.support.studies import SearchResults
 from tests.support.tiny import CONFIRM, JOINT, NINE, THREE, TWO
 from workbench import record
 from workbench.cli import app
@@ -23,7 +23,7 @@ from workbench.commands.check import check_file
 from workbench.record import Role, State
 from workbench.record.seeds import derive
 from workbench.study.config import load
-from workbench.study.config.changes import Changed, differences
+from workbench.study.config.changes import StudyChangedError, differences
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, planning, preregistration
 from workbench.study.confirm.forecast import outlook
@@ -34,19 +34,19 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def make(write_study: Write, home: Path) -> Callable[..., Searched]:
-    def make(*replacements: tuple[str, str], overrides: tuple[str, ...] = ()) -> Searched:
+def make(write_study: Write, home: Path) -> Callable[..., SearchResults]:
+    def make(*replacements: tuple[str, str], overrides: tuple[str, ...] = ()) -> SearchResults:
         text = ("objective: {metric: validation/accuracy}", CONFIRM)
-        return Searched(write_study(*replacements, text), home, *overrides)
+        return SearchResults(write_study(*replacements, text), home, *overrides)
 
     return make
 
 
-Make = Callable[..., Searched]
+Make = Callable[..., SearchResults]
 
 
 @pytest.fixture
-def two(make: Make) -> Searched:
+def two(make: Make) -> SearchResults:
     """Two optimizers with three trials each: one of sgd's was pruned, two of adamw's are equal."""
     searched = make(TWO, THREE)
     searched.trial("sgd", 0, 0.5)
@@ -57,7 +57,7 @@ def two(make: Make) -> Searched:
     return searched
 
 
-def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: Searched) -> None:
+def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: SearchResults) -> None:
     content = two.plan().content
     sizes = two.study.inputs.sizes(two.study.strategies[0].knobs)
     definitions = content["definitions"]
@@ -140,7 +140,7 @@ def _listed(strategy: str, number: int, value: float, **more: float) -> dict[str
 
 
 def test_the_same_study_gives_the_same_bytes_wherever_it_lies(
-    two: Searched, tmp_path: Path, write_study: Write
+    two: SearchResults, tmp_path: Path, write_study: Write
 ) -> None:
     text = two.plan().text
     assert text == two.plan().text
@@ -148,10 +148,10 @@ def test_the_same_study_gives_the_same_bytes_wherever_it_lies(
     assert two.plan().sha256 == hashlib.sha256(text).hexdigest()
     other = tmp_path / "elsewhere"
     two.study.home.rename(other)
-    assert Searched(two.file.rename(other / "tiny.yaml"), other).plan().text == text
+    assert SearchResults(two.file.rename(other / "tiny.yaml"), other).plan().text == text
 
 
-def test_candidates_of_one_plan_count_once(two: Searched) -> None:
+def test_candidates_of_one_plan_count_once(two: SearchResults) -> None:
     # The search proposed the very same rate again, and it came out as well.
     two.trial("adamw", 2, 0.8, rate=2e-3)
     numbers = [one["number"] for one in two.plan().content["selection"]["candidates"]["adamw"]]
@@ -217,7 +217,7 @@ def test_a_study_with_another_name_has_other_seeds(make: Make) -> None:
 
 
 def test_a_confirmation_that_an_earlier_version_began_continues_by_its_protocol(
-    two: Searched,
+    two: SearchResults,
 ) -> None:
     earlier = {
         **two.plan().content,
@@ -282,7 +282,7 @@ def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> N
     }
 
 
-def test_once_searched_check_says_what_a_confirmation_costs(two: Searched) -> None:
+def test_once_searched_check_says_what_a_confirmation_costs(two: SearchResults) -> None:
     two.trial("sgd", 0, 0.5, seconds=3.0)
     found = outlook(two.study)
     # The median of 3, 2, 2, 2 and 2 seconds, for 18 runs to select and 36 to test.
@@ -351,7 +351,7 @@ def test_a_study_file_that_allows_no_confirmation_is_refused_with_its_line(
     drop = ("dataset: {name: wine, validation: 40, test: 40}", "dataset: {name: wine}")
     replaced = [drop] if any("dataset.test" in o for o in overrides) else []
     text = ("objective: {metric: validation/accuracy}", CONFIRM)
-    searched = Searched(write_study(TWO, THREE, text, *replaced), home, *overrides)
+    searched = SearchResults(write_study(TWO, THREE, text, *replaced), home, *overrides)
     assert searched.refused() == message
 
 
@@ -359,14 +359,14 @@ def test_every_flaw_of_the_file_is_told_at_once_and_check_tells_them_too(
     write_study: Write, home: Path
 ) -> None:
     file = write_study(TWO, THREE, ("{metric: validation/accuracy}", "{metric: train/accuracy}"))
-    assert len(Searched(file, home).refused().splitlines()) == 2
-    searched = Searched(file, home, "confirm.seeds=10")
+    assert len(SearchResults(file, home).refused().splitlines()) == 2
+    searched = SearchResults(file, home, "confirm.seeds=10")
     (note,) = outlook(searched.study).notes
     assert note.startswith("workbench confirm will refuse this: ")
     assert "objective.metric: found 'train/accuracy'" in note
 
 
-def test_an_unfinished_search_is_refused_with_what_is_missing(two: Searched) -> None:
+def test_an_unfinished_search_is_refused_with_what_is_missing(two: SearchResults) -> None:
     for name in ("sgd/002", "adamw/001", "adamw/002"):
         (two.directory / "trials" / name / "result.json").unlink()
     assert two.refused() == (
@@ -379,7 +379,7 @@ def test_an_unfinished_search_is_refused_with_what_is_missing(two: Searched) -> 
     )
 
 
-def test_unequal_budgets_are_refused(two: Searched, home: Path) -> None:
+def test_unequal_budgets_are_refused(two: SearchResults, home: Path) -> None:
     two.trial("sgd", 3, 0.5)
     message = two.refused()
     assert "(sgd: 4, adamw: 3)" in message
@@ -427,7 +427,7 @@ def test_a_training_that_keeps_no_model_is_refused_before_anything_runs(
     assert searched.plan().candidates
 
 
-def failing(make: Make, *overrides: str) -> Searched:
+def failing(make: Make, *overrides: str) -> SearchResults:
     """Four strategies, of which sgd-all never completes."""
     searched = make(THREE, overrides=overrides)
     for strategy in searched.config.strategies:
@@ -457,7 +457,7 @@ def test_levels_that_are_met_by_different_strategies_are_not_compared(make: Make
     )
 
 
-def test_a_strategy_with_few_completed_trials_selects_among_those(two: Searched) -> None:
+def test_a_strategy_with_few_completed_trials_selects_among_those(two: SearchResults) -> None:
     assert two.plan().notes == (
         "confirm.select: sgd: only 2 of the 3 configurations, because no more differ and completed",
     )
@@ -499,7 +499,7 @@ def test_the_baseline_is_the_default_of_the_first_strategy_or_of_the_one_that_is
     assert baseline.hyperparameters["learning_rate"] == 0.01
 
 
-def test_a_protocol_is_written_once_and_then_only_held_against(two: Searched) -> None:
+def test_a_protocol_is_written_once_and_then_only_held_against(two: SearchResults) -> None:
     plan, path = two.plan(), record.protocol_path(two.directory)
     assert not preregistration.begun(two.directory)
     preregistration.write_or_check(plan, two.study, logged=None)
@@ -511,17 +511,17 @@ def test_a_protocol_is_written_once_and_then_only_held_against(two: Searched) ->
     assert path.stat().st_mtime_ns == before
 
 
-def settled(searched: Searched, *overrides: str) -> str:
+def settled(searched: SearchResults, *overrides: str) -> str:
     """What is said to a study that changed after its protocol was written."""
     study = Study(load(searched.file, overrides), searched.study.home)
     plan = planning.plan_of_confirmation(study)
-    with pytest.raises(Changed) as caught:
+    with pytest.raises(StudyChangedError) as caught:
         preregistration.write_or_check(plan, study, logged=None)
     text = str(caught.value).replace(str(searched.file), "FILE")
     return text.replace(str(searched.directory), "DIR")
 
 
-def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
+def test_another_protocol_is_refused_with_what_differs(two: SearchResults) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     assert settled(two, "confirm.smallest_effect=0.01", "confirm.select.configs=1") == (
         "FILE: the confirmation of tiny has begun by another protocol (DIR/protocol.json):\n"
@@ -537,7 +537,9 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
     )
 
 
-def test_options_that_a_confirmation_began_with_are_named_and_continue_it(two: Searched) -> None:
+def test_options_that_a_confirmation_began_with_are_named_and_continue_it(
+    two: SearchResults,
+) -> None:
     options = ("confirm.seeds=7", "confirm.looks=2")
     began = planning.plan_of_confirmation(Study(load(two.file, options), two.study.home))
     preregistration.write_or_check(began, two.study, logged=None)
@@ -550,7 +552,7 @@ def test_options_that_a_confirmation_began_with_are_named_and_continue_it(two: S
     assert "repeat them" not in settled(two, "search.seed=2"), "no option of confirm brings it back"
 
 
-def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> None:
+def test_what_follows_from_another_difference_is_not_listed(two: SearchResults) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     lines = settled(two, "confirm.looks=2").splitlines()[1:-1]
     assert lines == ["  looks: was 1, is 2  (--set confirm.looks=2)"]
@@ -568,7 +570,7 @@ def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> No
     ],
 )
 def test_an_edited_protocol_is_refused(
-    two: Searched, edit: Callable[[str], str], told: str
+    two: SearchResults, edit: Callable[[str], str], told: str
 ) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     path = record.protocol_path(two.directory)
@@ -576,7 +578,7 @@ def test_an_edited_protocol_is_refused(
     assert told in settled(two)
 
 
-def test_a_protocol_that_was_deleted_is_missed(two: Searched) -> None:
+def test_a_protocol_that_was_deleted_is_missed(two: SearchResults) -> None:
     spec = replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION, group="sgd/000")
     record.directory_of(two.directory, spec).write_spec(spec)
     assert settled(two) == (
@@ -585,13 +587,13 @@ def test_a_protocol_that_was_deleted_is_missed(two: Searched) -> None:
     )
 
 
-def more_trials(searched: Searched, *overrides: str) -> StudyConfig:
+def more_trials(searched: SearchResults, *overrides: str) -> StudyConfig:
     config = load(searched.file, overrides)
     preregistration.refuse_more_trials(Study(config, searched.study.home))
     return config
 
 
-def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) -> None:
+def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: SearchResults) -> None:
     more_trials(two, "search.trials_per_strategy=4")
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     more_trials(two)
@@ -606,7 +608,7 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
         ("search.trials_per_strategy=4", "2 more trials (sgd: 1, adamw: 1)", ""),
         ("compare.optimizer=[sgd, adamw, adam]", "3 more trials (adam: 3)", instead),
     ):
-        with pytest.raises(Changed) as caught:
+        with pytest.raises(StudyChangedError) as caught:
             more_trials(two, overrides)
         assert str(caught.value) == (
             f"{two.file}: the confirmation of tiny has begun, and its protocol names the trials "
@@ -615,18 +617,20 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
         )
 
 
-def ahead(searched: Searched, home: Path, *overrides: str) -> dict[str, Any]:
+def ahead(searched: SearchResults, home: Path, *overrides: str) -> dict[str, Any]:
     found = check_file(searched.file, list(overrides), home)[0].as_json()
     told = [text.replace(str(searched.file), "FILE") for text in found["refused"]]
     return {**found, "refused": [text.splitlines() for text in told]}
 
 
-def test_check_refuses_nothing_before_a_confirmation_has_begun(two: Searched, home: Path) -> None:
+def test_check_refuses_nothing_before_a_confirmation_has_begun(
+    two: SearchResults, home: Path
+) -> None:
     found = ahead(two, home, "confirm.smallest_effect=0.3")
     assert (found["begun"], found["refused"]) == (None, [])
 
 
-def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None:
+def test_check_says_how_far_a_confirmation_is(two: SearchResults, home: Path) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     found = ahead(two, home)
     looks = {"look": 1, "looks": 1, "seeds_shown": 0}
@@ -635,7 +639,7 @@ def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None
 
 
 def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
-    two: Searched, home: Path
+    two: SearchResults, home: Path
 ) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     two.file.write_text(two.file.read_text().replace("0.02", "0.03"))
@@ -646,14 +650,14 @@ def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
 
 
 def test_check_refuses_a_longer_search_once_the_confirmation_has_begun(
-    two: Searched, home: Path
+    two: SearchResults, home: Path
 ) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     ((line,),) = ahead(two, home, "search.trials_per_strategy=4")["refused"]
     assert "2 more trials (sgd: 1, adamw: 1) would change what was searched" in line
 
 
-def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> None:
+def test_check_misses_a_protocol_that_was_deleted(two: SearchResults, home: Path) -> None:
     spec = replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION, group="sgd/000")
     record.directory_of(two.directory, spec).write_spec(spec)
     found = ahead(two, home)
@@ -663,7 +667,7 @@ def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> 
 
 
 def test_check_ends_like_the_command_that_would_refuse(
-    two: Searched, home: Path, capsys: pytest.CaptureFixture[str]
+    two: SearchResults, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     preregistration.write_or_check(two.plan(), two.study, logged=None)
     app.check([two.file], home=home)

@@ -15,7 +15,7 @@ from workbench.commands import browse
 from workbench.driver import Driver, Workers
 from workbench.driver.resources import Resources
 from workbench.record import Result, State, TrialDirectory
-from workbench.study.config import Changed, load
+from workbench.study.config import StudyChangedError, load
 from workbench.study.confirm import candidates, preregistration
 from workbench.study.search import Search
 from workbench.study.study import Study
@@ -164,7 +164,7 @@ def test_trials_that_a_confirmation_rests_on_are_not_run_again(
     directory = record.study_directory(home, "tiny")
     preregistration.refuse_retries(Study(load(file), home))
     record.protocol_path(directory).write_text("{}")
-    with pytest.raises(Changed, match="would change the search that it rests on"):
+    with pytest.raises(StudyChangedError, match="would change the search that it rests on"):
         preregistration.refuse_retries(Study(load(file), home))
 
 
@@ -196,7 +196,7 @@ def test_corrected_code_is_accepted_where_it_has_no_result_yet(
     every = dict.fromkeys(range(4), "KeyError: 'x'") | {2: "diverged at epoch 1: the loss is nan"}
     assert drive(own("x = 1"), home, every) == [0, 1, 2, 3]
     file = own("x = 2")
-    with pytest.raises(Changed, match="--retry-failed"):
+    with pytest.raises(StudyChangedError, match="--retry-failed"):
         drive(file, home, {})
     # A trial that diverged by the old code is run again too.
     assert drive(file, home, {}, retry=True) == [4, 5, 6, 7]
@@ -230,7 +230,9 @@ def test_corrected_code_is_refused_where_results_of_the_old_code_are_there(
     own: Callable[[str], Path], home: Path
 ) -> None:
     drive(own("x = 1"), home, {1: "KeyError: 'x'"})
-    with pytest.raises(Changed, match=r"code of boom\.py: was .*\n.*could not be compared"):
+    with pytest.raises(
+        StudyChangedError, match=r"code of boom\.py: was .*\n.*could not be compared"
+    ):
         drive(own("x = 2"), home, {}, retry=True)
     assert settings(home).keys() == {0, 1, 2, 3}
 

@@ -25,11 +25,11 @@ from tests.support.virtual_workers import score
 from workbench import record
 from workbench.commands.session import readable
 from workbench.driver import Driver, Workers, attempts
-from workbench.driver.leases import Busy
+from workbench.driver.leases import StudyBusyError
 from workbench.driver.resources import Resources
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
-from workbench.study.config import Changed, load
+from workbench.study.config import StudyChangedError, load
 from workbench.study.optuna_storage import locate
 from workbench.study.search import Search
 from workbench.study.search.storage import StorageError, open_storage, refuse_changes
@@ -336,7 +336,7 @@ def test_a_changed_study_is_refused_with_what_changed(
     write_study: Write, home: Path, old: str, new: str, change: str
 ) -> None:
     kill(write_study(), home, after=2)
-    with pytest.raises(Changed) as refusal:
+    with pytest.raises(StudyChangedError) as refusal:
         search_of(write_study((old, new)), home)
     told = str(refusal.value).replace(f"{home.parent}/", "")
     assert change in told
@@ -360,7 +360,7 @@ def test_a_changed_study_is_told_by_the_keys_of_its_file(write_study: Write, hom
     changes = [("probe: {epochs: 1", "probe: {epochs: 2"), ("epochs: 3", "epochs: 4")]
     changes += [("decay: 0.1", "decay: 0.2"), ("1e-1, log: true, default: 1e-2", "1, default: 0.1")]
     now = Study(load(write_study(*written, *changes)), home)
-    with pytest.raises(Changed) as refusal:
+    with pytest.raises(StudyChangedError) as refusal:
         refuse_changes(stored, now)
     told = str(refusal.value).replace(f"{before.file.parent}/", "").splitlines()
     lines = {line.strip().rpartition("  ")[0]: line.rpartition("  ")[2] for line in told[1:-1]}
@@ -391,7 +391,7 @@ def test_a_search_that_is_refused_leaves_the_storage_closed(
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises((StorageError, record.Damaged), match=path.name):
+    with pytest.raises((StorageError, record.DamagedRecordError), match=path.name):
         search_of(tiny, home)
     assert not [file for file in psutil.Process().open_files() if str(home) in file.path]
 
@@ -592,7 +592,7 @@ def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
     kill(tiny, home, after=0)
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
     note = lock(directory.lock_path, note="process 1234 on here")
-    with note, pytest.raises(Busy, match=r"sgd-0/000 .*process 1234 on here"):
+    with note, pytest.raises(StudyBusyError, match=r"sgd-0/000 .*process 1234 on here"):
         search_of(tiny, home).adopt()
 
 
@@ -668,7 +668,7 @@ def test_a_study_that_lost_its_storage_is_still_held_to_its_settings(
 ) -> None:
     drive(write_study(), home, MadeUpTraining())
     empty_storage(home)
-    with pytest.raises(Changed, match="default"):
+    with pytest.raises(StudyChangedError, match="default"):
         search_of(write_study(("default: 1e-2", "default: 2e-2")), home)
 
 
@@ -725,7 +725,7 @@ def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     changed = write_study(("default: 1e-2", "default: 2e-2"))
-    with pytest.raises(Changed, match="default"):
+    with pytest.raises(StudyChangedError, match="default"):
         search_of(changed, home)
     again = MadeUpTraining()
     drive(write_study(), home, again)
@@ -803,7 +803,9 @@ def test_a_damaged_definition_is_named_with_what_to_do(
     search_of(tiny, home).next()
     path = home / "mlruns/studies/tiny/trials/sgd-0/definition.json"
     path.write_bytes(content)
-    with pytest.raises(record.Damaged, match=r"definition\.json is damaged .* Restore the file"):
+    with pytest.raises(
+        record.DamagedRecordError, match=r"definition\.json is damaged .* Restore the file"
+    ):
         search_of(tiny, home)
 
 
@@ -985,7 +987,7 @@ def test_settings_may_change_until_the_first_trial(write_study: Write, home: Pat
     changed = write_study(("default: 1e-2", "default: 2e-2"))
     search = search_of(changed, home)
     assert search.next() is not None
-    with pytest.raises(Changed, match="default"):
+    with pytest.raises(StudyChangedError, match="default"):
         search_of(write_study(), home)
 
 

@@ -25,7 +25,7 @@ from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import Role
 from workbench.record.seeds import derive
-from workbench.study.config.changes import Changed, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError
 from workbench.study.confirm.offer import Offer
 from workbench.tracker import Tracker
 
@@ -293,7 +293,7 @@ def test_it_follows_a_first_look_that_has_ended(
     file: Path, searched: Path, first: Path, tmp_path: Path
 ) -> None:
     untouched = copied(searched, tmp_path / "untouched")
-    with pytest.raises(Unready, match="the first look of tiny is unfinished"):
+    with pytest.raises(NotReadyError, match="the first look of tiny is unfinished"):
         confirmed(file, untouched, fresh=FRESH, agree=never)
     assert not record.protocol_path(directory_of(untouched)).exists()
     home = copied(first, tmp_path / "home")
@@ -305,15 +305,15 @@ def test_it_follows_a_first_look_that_has_ended(
 def test_a_confirmation_of_one_look_takes_no_more_seeds(searched: Path, tmp_path: Path) -> None:
     file = write(tmp_path, ("looks: 2", "looks: 1"))
     home = copied(searched, tmp_path / "home")
-    with pytest.raises(Changed, match=r"Plan confirm: \{looks: 2\} before"):
+    with pytest.raises(StudyChangedError, match=r"Plan confirm: \{looks: 2\} before"):
         confirmed(file, home, fresh=FRESH, agree=never)
     assert confirmed(file, home).finished
-    with pytest.raises(Changed) as caught:
+    with pytest.raises(StudyChangedError) as caught:
         confirmed(file, home, fresh=FRESH, agree=never)
     for said in ("22 % false winners", "new name", "looks: 2"):
         assert said in str(caught.value)
     # The plan of one look that has begun cannot become one of two.
-    with pytest.raises(Changed, match="looks: was 1, is 2"):
+    with pytest.raises(StudyChangedError, match="looks: was 1, is 2"):
         confirmed(file, home, "confirm.looks=2", agree=never)
 
 
@@ -332,14 +332,18 @@ def test_an_edited_protocol_of_the_second_look_is_refused(
     path = second_of(home)
     for key, value in (("amends", "0" * 64), ("seeds", story.second["seeds"][:2])):
         path.write_text(json.dumps({**story.second, key: value}, indent=1) + "\n")
-        with pytest.raises(Changed, match=r"protocol-2\.json was edited|began with 2") as caught:
+        with pytest.raises(
+            StudyChangedError, match=r"protocol-2\.json was edited|began with 2"
+        ) as caught:
             confirmed("tiny", home, fresh=fresh, agree=never)
         assert "Restore the file" in str(caught.value)
     path.write_bytes(b"\xff")
-    with pytest.raises(Changed, match="the file is damaged"):
+    with pytest.raises(StudyChangedError, match="the file is damaged"):
         confirmed("tiny", home, fresh=fresh, agree=never)
     path.unlink()
-    with pytest.raises(Changed, match=r"protocol-2\.json is missing, but the second look of tiny"):
+    with pytest.raises(
+        StudyChangedError, match=r"protocol-2\.json is missing, but the second look of tiny"
+    ):
         confirmed("tiny", home, fresh=fresh, agree=never)
 
 
@@ -351,7 +355,7 @@ def test_a_second_look_whose_records_are_gone_is_not_begun_anew(
     for path in (directory_of(home) / "confirmation").glob("*/*"):
         if int(path.name) >= FIRST:
             shutil.rmtree(path)
-    with pytest.raises(Changed, match="is missing"):
+    with pytest.raises(StudyChangedError, match="is missing"):
         confirmed("tiny", home, fresh=FRESH + 2, agree=never)
 
 
@@ -367,7 +371,7 @@ def test_check_says_what_an_edited_second_look_would_meet(story: Story, tmp_path
 def test_an_edited_file_keeps_the_test_split_closed_for_its_runs(
     story: Story, tmp_path: Path
 ) -> None:
-    from workbench.datasets import Sealed
+    from workbench.datasets import SealedError
     from workbench.trial import evaluation
 
     home = copied(story.home, tmp_path / "home")
@@ -380,9 +384,9 @@ def test_an_edited_file_keeps_the_test_split_closed_for_its_runs(
     first = record.protocol_path(directory_of(home))
     kept = first.read_bytes()
     first.write_bytes(kept + b" ")
-    with pytest.raises(Sealed, match=r"protocol\.json has the SHA-256"):
+    with pytest.raises(SealedError, match=r"protocol\.json has the SHA-256"):
         evaluation.must_be_open(at, spec)
     first.write_bytes(kept)
     second_of(home).write_text("{}")
-    with pytest.raises(Sealed, match=r"protocol-2\.json has the SHA-256"):
+    with pytest.raises(SealedError, match=r"protocol-2\.json has the SHA-256"):
         evaluation.must_be_open(at, spec)

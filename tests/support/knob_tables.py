@@ -57,7 +57,9 @@ def tables() -> dict[str, str]:
             blocks,
             [*blocks["Range"]["required"], *blocks["Choices"]["required"]],
         ),
-        "cited": _keys(blocks["Cited"]["properties"], blocks, blocks["Cited"]["required"]),
+        "cited": _keys(
+            blocks["CitedValue"]["properties"], blocks, blocks["CitedValue"]["required"]
+        ),
     }
     for name, block in (
         ("schedule", "ScheduleKnobs"),

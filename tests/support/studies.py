@@ -24,7 +24,7 @@ from workbench.record.files import write_atomically
 from workbench.record.strategy import Strategy
 from workbench.study import description, space
 from workbench.study.config import load
-from workbench.study.config.changes import Changed, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError
 from workbench.study.config.document import StudyFileError
 from workbench.study.confirm import planning
 from workbench.study.confirm.planning import Protocol
@@ -33,7 +33,7 @@ from workbench.study.study import Study
 Write = Callable[..., Path]
 
 
-class Searched:
+class SearchResults:
     """A study with records of a search as the driver leaves them, without training."""
 
     def __init__(self, file: Path, home: Path, *overrides: str) -> None:
@@ -85,7 +85,7 @@ class Searched:
 
     def refused(self) -> str:
         """Why there is no plan."""
-        with pytest.raises((StudyFileError, Unready, Changed)) as caught:
+        with pytest.raises((StudyFileError, NotReadyError, StudyChangedError)) as caught:
             self.plan()
         return str(caught.value).replace(str(self.file), "FILE")
 

@@ -21,7 +21,7 @@ from workbench.record import State
 from workbench.tracker import Tracker, location
 from workbench.tracker.mirror import Mirror
 from workbench.tracker.shared_store import check_reachable, redacted, without_credentials
-from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.store import StoreError, UnreachableError
 
 SECRET = "hunter2"
 
@@ -174,7 +174,7 @@ def test_a_server_that_wants_a_password_is_an_error_and_not_an_outage(
         monkeypatch.setenv(location.VARIABLE, uri)
         with pytest.raises(StoreError, match="MLFLOW_TRACKING_USERNAME") as caught:
             made.parent_of(Tracker(home))
-    assert not isinstance(caught.value, Unreachable)
+    assert not isinstance(caught.value, UnreachableError)
     assert SECRET not in str(caught.value)
 
 
@@ -186,7 +186,7 @@ def test_a_server_that_hangs_delays_nobody_who_reports_a_change_and_the_end_by_s
         monkeypatch.setenv(location.VARIABLE, f"http://me:{SECRET}@{address}")
         tracker = Tracker(home)
         mirror = Mirror(tracker, lambda: made.parent_of(tracker), interval_seconds=0.01)
-        with pytest.raises(Unreachable):
+        with pytest.raises(UnreachableError):
             _ = mirror.parent
         mirror.start()
         for number in range(20):
@@ -212,7 +212,7 @@ def test_a_database_that_is_not_there_is_an_outage_that_is_noticed_at_once(
     monkeypatch.setenv(location.VARIABLE, address)
     began = time.monotonic()
     with pytest.raises(
-        Unreachable, match=r"postgresql\+psycopg://127.0.0.1:9/runs cannot"
+        UnreachableError, match=r"postgresql\+psycopg://127.0.0.1:9/runs cannot"
     ) as caught:
         Tracker(home).read_trials("digits")
     assert SECRET not in str(caught.value)
@@ -236,7 +236,7 @@ def test_a_database_whose_driver_is_missing_says_what_to_install(
         monkeypatch.setenv(location.VARIABLE, f"{scheme}://me:{SECRET}@127.0.0.1:{port}/runs")
         with pytest.raises(StoreError, match=f"pip install {package}") as caught:
             Tracker(home).read_trials("digits")
-    assert not isinstance(caught.value, Unreachable)
+    assert not isinstance(caught.value, UnreachableError)
     assert SECRET not in str(caught.value)
 
 

@@ -20,7 +20,7 @@ from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import study_directory
 from workbench.tracker import Tracker, location
-from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.store import StoreError, UnreachableError
 
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytestmark = [
@@ -100,7 +100,7 @@ def test_a_database_that_refuses_is_an_error_at_once_and_before_any_trial(
         monkeypatch.setenv(location.VARIABLE, address)
         with pytest.raises(StoreError, match=said) as caught:
             Tracker(home).read_trials("tiny")
-        assert not isinstance(caught.value, Unreachable)
+        assert not isinstance(caught.value, UnreachableError)
         assert SECRET not in str(caught.value)
     wrong = database.of("me", f"{SECRET}!")
     monkeypatch.setenv(location.VARIABLE, wrong)

@@ -12,7 +12,7 @@ import pytest
 from tests.support import mlflow_home as made
 from workbench.record import Result, Role, State, TrialSpec
 from workbench.tracker import Tracker
-from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.reader import UnknownStudyError
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_what_lies_in_the_bin_is_neither_trial_nor_study(home: Path) -> None:
     assert tracker.read_trials(made.STUDY) == ()
 
     tracker._client._client.delete_run(parent)
-    with pytest.raises(UnknownStudy):
+    with pytest.raises(UnknownStudyError):
         tracker.read_study(made.STUDY)
 
 
@@ -194,18 +194,20 @@ def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:
 def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
     tracker = Tracker(home)
     made.parent_of(tracker)
-    with pytest.raises(UnknownStudy, match=r"has no study 'digts'; did you mean digits\?$"):
+    with pytest.raises(UnknownStudyError, match=r"has no study 'digts'; did you mean digits\?$"):
         tracker.read_trials("digts")
-    with pytest.raises(UnknownStudy, match=r"has no study 'wines'. Its studies are: digits\.$"):
+    with pytest.raises(
+        UnknownStudyError, match=r"has no study 'wines'. Its studies are: digits\.$"
+    ):
         tracker.read_trials("wines")
-    with pytest.raises(UnknownStudy, match="has no study 'digts'"):
+    with pytest.raises(UnknownStudyError, match="has no study 'digts'"):
         tracker.read_study("digts")
 
 
 def test_an_experiment_without_a_parent_run_is_no_study(home: Path) -> None:
     tracker = Tracker(home)
     tracker.experiment("empty")
-    with pytest.raises(UnknownStudy, match=r"has no study 'empty'. Its studies are: none\.$"):
+    with pytest.raises(UnknownStudyError, match=r"has no study 'empty'. Its studies are: none\.$"):
         tracker.read_study("empty")
 
 
@@ -356,7 +358,7 @@ def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
     assert histories(tracker, metrics, [first]) == {first: curves}
     assert histories(tracker, metrics, [first, second]) == {first: curves, second: curves}
     assert histories(tracker, metrics, []) == {}
-    with pytest.raises(UnknownStudy):
+    with pytest.raises(UnknownStudyError):
         tracker.read_trials("digts")
 
 

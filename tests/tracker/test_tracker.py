@@ -819,7 +819,7 @@ def test_artifacts_that_a_store_keeps_outside_the_home_are_refused(
 def test_a_study_whose_name_is_a_path_is_refused(home: Path, tracker: Tracker, name: str) -> None:
     with pytest.raises(StoreError, match="name of a study"):
         tracker.open_parent(name, "search", tags={}, params={}, files={"study.json": "{}"})
-    with pytest.raises(reader.UnknownStudy, match="name of a study"):
+    with pytest.raises(reader.UnknownStudyError, match="name of a study"):
         tracker.read_study(name)
     assert made.rows(home, "SELECT name FROM experiments") == [("Default",)]
 
@@ -828,7 +828,9 @@ def test_a_record_of_another_study_is_not_mirrored(home: Path, tracker: Tracker)
     complete(home)
     folder = record.study_directory(home, made.STUDY)
     renamed = folder.rename(folder.with_name("renamed"))
-    with pytest.raises(record.Damaged, match=r"spec.json is of the study 'digits', but lies in"):
+    with pytest.raises(
+        record.DamagedRecordError, match=r"spec.json is of the study 'digits', but lies in"
+    ):
         tracker.reconcile(renamed)
     assert made.rows(home, "SELECT * FROM runs") == []
 
@@ -856,7 +858,9 @@ def test_artifacts_that_were_deleted_are_sent_again(home: Path, tracker: Tracker
 def test_a_parent_in_mlflows_bin_is_told_of_and_restored(filled: Path) -> None:
     with closing(sqlite3.connect(filled / "mlruns" / "mlflow.db")) as other, other:
         other.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'digits search'")
-    with pytest.raises(reader.UnknownStudy, match=r"deleted in MLflow .*`workbench sync digits`"):
+    with pytest.raises(
+        reader.UnknownStudyError, match=r"deleted in MLflow .*`workbench sync digits`"
+    ):
         Tracker(filled).read_study(made.STUDY)
     Tracker(filled).reconcile(record.study_directory(filled, made.STUDY))
     assert Tracker(filled).read_study(made.STUDY).name == made.STUDY

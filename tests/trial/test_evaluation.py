@@ -289,7 +289,7 @@ def test_a_run_killed_between_training_and_test_is_tested_once_by_the_next_attem
     calls: list[str] = []
     measure = evaluation.measure
 
-    def killed(*given: Any, **named: Any) -> evaluation.Tested:
+    def killed(*given: Any, **named: Any) -> evaluation.EvaluationResult:
         calls.append("killed" if not calls else "measured")
         if calls == ["killed"]:
             raise SystemExit  # Nothing of a process that is killed goes on.

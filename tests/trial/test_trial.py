@@ -28,7 +28,7 @@ from tests.support.trials import (
 )
 from workbench import backbones, record
 from workbench.datasets.samples import Data, Part
-from workbench.downloads import Absent
+from workbench.downloads import NotDownloadedError
 from workbench.engine import parameter_groups
 from workbench.record import (
     Decision,
@@ -38,7 +38,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
-from workbench.record.files import Locked, lock
+from workbench.record.files import LockedError, lock
 from workbench.record.strategy import EarlyStopping, Plan
 from workbench.trial import artifacts, best_epoch, trainers
 from workbench.trial import run as trial_run
@@ -322,7 +322,7 @@ def test_a_trial_that_somebody_else_runs_is_refused(
 ) -> None:
     monkeypatch.setattr(trial_run, "LOCK_SECONDS", 0.0)
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
-    with lock(directory.lock_path), pytest.raises(Locked):
+    with lock(directory.lock_path), pytest.raises(LockedError):
         trial_run.run(directory, report=go_on, interrupted=never)
 
 
@@ -601,7 +601,9 @@ def test_what_is_absent_is_told_in_its_own_sentence(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(*_: object, **__: object) -> None:
-        raise Absent("The weights of bert are not on this machine; run workbench fetch.")
+        raise NotDownloadedError(
+            "The weights of bert are not on this machine; run workbench fetch."
+        )
 
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     monkeypatch.setattr(trainers, "_kept", {})

@@ -11,7 +11,7 @@ import pytest
 from tests.support.planted import changed, evidence, planted
 from workbench.verdict import Level, Unit, Verdict, Word, decide, external, level
 from workbench.verdict.across.combining import ConfirmedStudy
-from workbench.verdict.results import Unreadable
+from workbench.verdict.results import ResultsError
 
 NAMES = ("cars", "birds", "flowers", "food", "textures", "scenes", "pets", "maps")
 
@@ -238,7 +238,7 @@ def test_two_looks_are_corrected_for_over_searches_and_over_data_sets_too() -> N
 )
 def test_studies_with_other_looks_are_refused(other: dict[str, Any], said: str) -> None:
     first, second = searches(1, **LOOKS)[0], searches(2, **other)[1]
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(ResultsError, match=said):
         external.combine([first, second], "cars")
 
 
@@ -274,14 +274,14 @@ def test_studies_with_other_looks_are_refused(other: dict[str, Any], said: str) 
 def test_studies_that_do_not_belong_together_are_refused(
     studies: list[ConfirmedStudy], said: str
 ) -> None:
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(ResultsError, match=said):
         external.combine(studies, "all")
 
 
 def test_a_study_without_a_finished_confirmation_is_refused_with_the_next_step() -> None:
     first, second = searches(2)
     unfinished = replace(second, verdict=replace(second.verdict, word=Word.EXPLORATORY))
-    with pytest.raises(Unreadable, match="workbench confirm cars-1"):
+    with pytest.raises(ResultsError, match="workbench confirm cars-1"):
         external.combine([first, unfinished], "all")
 
 

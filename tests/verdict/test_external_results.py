@@ -19,7 +19,7 @@ import pytest
 from tests.support.commands import call
 from tests.support.mlflow_home import home_in
 from workbench.commands import verdict as elsewhere
-from workbench.commands.verdict import Judged, Unreadable
+from workbench.commands.verdict import ResultsError, ResultsReport
 from workbench.verdict import Size, Word
 from workbench.verdict.statistics import correction, equivalence
 
@@ -60,12 +60,12 @@ def datasets(
     return table(folder, found, "dataset,strategy,seed,value")
 
 
-def judge(path: Path, **given: Any) -> Judged:
+def judge(path: Path, **given: Any) -> ResultsReport:
     return elsewhere.judge(path, **{"home": path.parent, "smallest_effect": 0.01, **given})
 
 
 def refused(path: Path, **given: Any) -> str:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(ResultsError) as caught:
         judge(path, **given)
     return str(caught.value)
 
@@ -320,7 +320,7 @@ def test_the_help_and_the_refusal_of_a_smallest_effect_agree(tmp_path: Path) -> 
 def test_a_file_or_an_experiment_must_be_named(tmp_path: Path) -> None:
     for given in ({"experiment": None}, {"experiment": "x"}):
         path = None if given["experiment"] is None else tmp_path / "x.csv"
-        with pytest.raises(Unreadable, match="Name either a CSV file or"):
+        with pytest.raises(ResultsError, match="Name either a CSV file or"):
             elsewhere.judge(path, home=tmp_path, **given)
 
 
@@ -696,7 +696,7 @@ def test_a_misspelt_metric_is_refused_and_another_name_for_the_values_is_told(
     lines += [f"{name},{seed},{seed / 10},0.9,0.1" for name in "ab" for seed in range(6)]
     path = tmp_path / "results.csv"
     path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(elsewhere.Unreadable) as told:
+    with pytest.raises(elsewhere.ResultsError) as told:
         judge(path, metric="acuracy")
     assert "results.csv:1: there is no column acuracy; did you mean accuracy?" in str(told.value)
     notes = judge(path, metric="f1").result.results.notes
@@ -852,7 +852,7 @@ def test_a_run_that_was_stopped_or_goes_on_is_not_left_out(
 def test_a_study_of_workbench_is_left_to_its_report(
     experiment: str, metric: str | None, store: Path
 ) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(ResultsError) as caught:
         elsewhere.judge(None, experiment=experiment, home=store, metric=metric)
     assert str(caught.value) == (
         f"{experiment} is a study of Workbench: workbench report {experiment} says what may be"
@@ -869,7 +869,7 @@ def test_a_study_of_workbench_is_left_to_its_report(
     ],
 )
 def test_what_an_experiment_lacks_is_said(given: dict[str, Any], message: str, store: Path) -> None:
-    with pytest.raises(Unreadable, match=message):
+    with pytest.raises(ResultsError, match=message):
         elsewhere.judge(None, home=store, **given)
 
 
@@ -877,7 +877,7 @@ def test_a_store_that_does_not_exist_is_named_and_not_made(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////nowhere/mlflow.db")
-    with pytest.raises(Unreadable, match="There is no MLflow store at /nowhere/mlflow"):
+    with pytest.raises(ResultsError, match="There is no MLflow store at /nowhere/mlflow"):
         elsewhere.judge(None, experiment="papers", home=store, metric="acc")
     assert not Path("/nowhere").exists()
 
@@ -889,7 +889,7 @@ def test_a_server_that_does_not_answer_is_told_without_the_password(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     for name in ("USERNAME", "PASSWORD"):  # set from the address
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(ResultsError) as caught:
         elsewhere.judge(None, experiment="x", home=store, metric="acc")
     assert "MLflow at http://127.0.0.1:9 cannot be read" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -902,7 +902,7 @@ def test_a_server_that_accepts_and_never_answers_is_given_up(
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         uri = f"http://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(ResultsError) as caught:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
             elsewhere.judge(None, experiment="x", home=store, metric="acc")
     assert str(caught.value) == (
@@ -1002,12 +1002,12 @@ def test_several_data_sets_are_written_for_a_paper_that_compiles(tmp_path: Path)
 
 def test_an_effect_in_percent_of_values_that_are_shares_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"a": 0.95, "b": 0.8}))
-    with pytest.raises(Unreadable, match=r"smallest effect is 5, .* shares .* 0\.05 for 5 %"):
+    with pytest.raises(ResultsError, match=r"smallest effect is 5, .* shares .* 0\.05 for 5 %"):
         judge(path, metric="accuracy", smallest_effect=5.0)
 
 
 def test_a_value_whose_square_is_no_number_is_named_with_its_line(tmp_path: Path) -> None:
     (_, seed, _), *others = rows({"a": 0.95, "b": 0.8})
     path = table(tmp_path, [("a", seed, 1e300), *others])
-    with pytest.raises(Unreadable, match="expected a number within 1e150"):
+    with pytest.raises(ResultsError, match="expected a number within 1e150"):
         judge(path)

@@ -23,9 +23,9 @@ from workbench.report import wording
 from workbench.report.results import Row
 from workbench.verdict import (
     REFUSALS,
+    ClaimError,
     Doubt,
     Level,
-    Refused,
     Stage,
     Verdict,
     Word,
@@ -48,7 +48,7 @@ class Told(NamedTuple):
 
 
 def refused(claim: Callable[[], Any]) -> Told:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ClaimError) as caught:
         claim()
     assert REFUSALS[caught.value.rule].instead in str(caught.value), "and what may be done"
     return Told(caught.value.rule, str(caught.value))
@@ -255,7 +255,7 @@ def test_the_table_may_stand_in_a_report_of_search_data() -> None:
 
 
 def test_a_refusal_is_a_value_error_that_carries_its_number() -> None:
-    error = Refused(3, "Asked for.")
+    error = ClaimError(3, "Asked for.")
     assert isinstance(error, ValueError) and error.rule == 3
     assert str(error).startswith(f"Asked for. Refused (rule 3: {REFUSALS[3].forbidden}). ")
 
@@ -298,7 +298,7 @@ def test_names_of_data_sets_with_numbers_in_them_pass(names: tuple[str, ...]) ->
 def test_the_test_split_stays_sealed_without_a_protocol(tmp_path: Path) -> None:
     from workbench import datasets
 
-    with pytest.raises(datasets.Sealed, match="there is no protocol at"):
+    with pytest.raises(datasets.SealedError, match="there is no protocol at"):
         datasets.load_test(
             {"name": "wine"},
             target="",

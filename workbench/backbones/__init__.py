@@ -54,7 +54,7 @@ class Entry:
         hub: Whether ``pretrained`` also takes a hub id or the path of a model's folder.
         pretrained: Function that returns such weights (tensors by name), as ``module:name``;
             called with ``source`` and the arguments. It downloads missing files if
-            ``downloads.may()`` allows it, and raises ``Absent`` otherwise.
+            ``downloads.may()`` allows it, and raises ``NotDownloadedError`` otherwise.
         tokenize: Function that turns ``Texts`` into ``Tokens``, as ``module:name``; called with
             ``texts``, the arguments and the options.
     """
@@ -153,7 +153,7 @@ def named(backbone: str, source: str) -> Weights:
     """The weights of a name that the backbone's family resolves itself.
 
     Raises:
-        Absent: They must be downloaded first.
+        NotDownloadedError: They must be downloaded first.
         ValueError: They do not exist, or the family's library is not installed.
     """
     entry = entry_of(backbone)
@@ -203,7 +203,7 @@ def prepare_inputs(backbone: Knobs, kind: str, inputs: Inputs) -> Inputs:
         inputs: Of one part of the data, or new samples.
 
     Raises:
-        Absent: The tokenizer is not on this machine.
+        NotDownloadedError: The tokenizer is not on this machine.
         ValueError: The backbone does not take such samples.
     """
     entry, options = _entry_and_options(backbone)
@@ -245,8 +245,8 @@ def build(
         notes: Receives a sentence about everything that was ignored or missing in the weights.
 
     Raises:
-        Absent: The model or its weights are not on this machine.
-        OutOfMemory: The parameters do not fit into the machine's memory.
+        NotDownloadedError: The model or its weights are not on this machine.
+        OutOfMemoryError: The parameters do not fit into the machine's memory.
         ValueError: The name or an option is unknown, or the samples do not fit the backbone.
         WeightsError: The weights cannot be read or do not fit.
     """

@@ -124,7 +124,8 @@ def folder_of(name: str, needed: tuple[str, ...]) -> Path:
         needed: ``CONFIG``, ``TOKENIZER`` or ``WEIGHTS``: at least one of these files must exist.
 
     Raises:
-        Absent: The files are not on this machine, and downloading is not allowed or fails.
+        NotDownloadedError: The files are not on this machine, and downloading is not allowed or
+            fails.
         ValueError: The folder does not exist or does not contain the files.
     """
     if is_folder(name):
@@ -133,7 +134,7 @@ def folder_of(name: str, needed: tuple[str, ...]) -> Path:
     if folder is not None and _holds(folder, needed):
         return folder
     if not downloads.may():
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The {_CALLED[needed]} of {name} {'is' if needed != WEIGHTS else 'are'} not on this "
             f"machine: workbench run downloads the files of {_id_of(name)} from the Hugging Face "
             f"hub, or give the path of a folder written by save_pretrained(), as in ./FOLDER."
@@ -254,18 +255,18 @@ def _fetch(name: str, needed: tuple[str, ...]) -> Path:
             if _holds(Path(folder), needed):
                 return Path(folder)
     except RepositoryNotFoundError as error:
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The Hugging Face hub has no model {repository}, or it is private or gated: accept "
             f"its terms there, then run hf auth login. For a local folder, begin the path with ./ "
             f"or /."
         ) from error
     # Errors of the client, the connection and the disk have no common base class.
     except Exception as error:
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The {_CALLED[needed]} of {repository} could not be downloaded from the Hugging Face "
             f"hub: {first_line(error)}."
         ) from error
-    raise downloads.Absent(
+    raise downloads.NotDownloadedError(
         f"{repository} on the Hugging Face hub has no usable {_CALLED[needed]}: none of "
         f"{', '.join(needed)}."
     )

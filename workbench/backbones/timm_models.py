@@ -78,7 +78,7 @@ def named(*, source: str, model: str) -> Weights:
     """The weights of timm for a model, with their hash; downloaded first if that is allowed.
 
     Raises:
-        Absent, WeightsError: As for ``pretrained``.
+        NotDownloadedError, WeightsError: As for ``pretrained``.
         ValueError: timm is not installed or has no such model.
     """
     return Weights(source=source, sha256=fingerprint(_folder(model)))
@@ -92,7 +92,7 @@ def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
         model: timm's name; its tag selects the weights.
 
     Raises:
-        Absent: They are not on this machine, and downloading is not allowed or fails.
+        NotDownloadedError: They are not on this machine, and downloading is not allowed or fails.
         WeightsError: timm has none for this model, or they are damaged.
     """
     timm = _timm(model)

@@ -61,7 +61,7 @@ def tokenize(
         stages: Ignored; an option of the model.
 
     Raises:
-        Absent: The tokenizer is not on this machine.
+        NotDownloadedError: The tokenizer is not on this machine.
         ValueError: It cannot be loaded, does not fit the model, or the length is out of range.
     """
     del stages
@@ -130,7 +130,7 @@ def save(name: str, folder: Path) -> None:
     """Write the tokenizer of a hub id or folder into a folder.
 
     Raises:
-        Absent, ValueError: As for ``tokenize``.
+        NotDownloadedError, ValueError: As for ``tokenize``.
     """
     with quiet():
         _load(name).save_pretrained(folder)

@@ -109,7 +109,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
         model: torchvision's name.
 
     Raises:
-        Absent: They are not on this machine, and downloading is not allowed or fails.
+        NotDownloadedError: They are not on this machine, and downloading is not allowed or fails.
         WeightsError: The model has no such weights, or the file is damaged.
     """
     every = models.get_model_weights(model)
@@ -122,7 +122,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
     file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
     here = file.exists()
     if not here and not downloads.may():
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The weights {source} of {model} are not on this machine: workbench run downloads "
             f"{file.name}, or copy it to {file.parent} yourself."
         )
@@ -146,7 +146,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
                 f"The weights {file} are damaged or of another format: {reason}. Remove the file "
                 f"to download it again."
             ) from error
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The weights {source} of {model} could not be downloaded: {reason}. Copy {file.name} "
             f"to {file.parent} yourself."
         ) from error

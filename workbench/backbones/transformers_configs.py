@@ -33,7 +33,7 @@ def configuration(model: str) -> PreTrainedConfig:
     """The configuration of a model, by a hub id or the path of its folder.
 
     Raises:
-        Absent: It is not on this machine.
+        NotDownloadedError: It is not on this machine.
         ValueError: transformers does not have the architecture. Code in the folder is not run.
     """
     folder = hub.folder_of(model, hub.CONFIG)

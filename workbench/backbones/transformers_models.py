@@ -91,7 +91,7 @@ def build(
         padding: Ignored; an option of the tokenizer.
 
     Raises:
-        Absent: The configuration is not on this machine.
+        NotDownloadedError: The configuration is not on this machine.
         ValueError: transformers has no such model, or it cannot take such samples.
     """
     del max_length, tokenizer, padding
@@ -125,7 +125,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
         model: The backbone.
 
     Raises:
-        Absent: They are not on this machine.
+        NotDownloadedError: They are not on this machine.
         WeightsError: They are of another architecture or incomplete.
     """
     place = model if source == "hub" else source

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workbench.commands.summaries import StudySummary
 
 
-class Printed(ABC):
+class Printable(ABC):
     """Shown in a notebook, and by ``print``, as the command line prints it."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from workbench.cli import terminal
 from workbench.cli.options import HERE, Home, Json, Quiet, TrackingUri
 
 if TYPE_CHECKING:
-    from workbench.commands.verdict import Judged
+    from workbench.commands.verdict import ResultsReport
 
 results = typer.Typer()
 
@@ -82,7 +82,7 @@ def verdict(
     """Apply the statistics of `confirm` to any table of results; claim only what it supports."""
     from workbench.commands import verdict as verdicts
 
-    with terminal.errors(also=(verdicts.Unreadable,)):
+    with terminal.errors(also=(verdicts.ResultsError,)):
         judged = verdicts.judge(
             results,
             experiment=experiment,
@@ -96,7 +96,7 @@ def verdict(
     _show_verdict(judged, as_json)
 
 
-def _show_verdict(judged: Judged, as_json: bool) -> None:
+def _show_verdict(judged: ResultsReport, as_json: bool) -> None:
     from workbench.cli import printed
     from workbench.commands import outcomes
 
@@ -216,7 +216,7 @@ def predict(
 
     if out is not None and out.exists() and data.exists() and out.samefile(data):
         raise typer.BadParameter("the predictions would overwrite the data", param_hint="--out")
-    with terminal.errors(also=(saved_model.Unusable,)):
+    with terminal.errors(also=(saved_model.ModelError,)):
         found = predict.predict(home.absolute(), run, data)
         if out is not None:
             with out.open("w", encoding="utf-8", newline="") as file:
@@ -254,7 +254,7 @@ def export(
     from workbench.commands.program_export import Format
 
     formats = [*([Format.ONNX] if onnx else []), *([Format.PT2] if pt2 else [])]
-    with terminal.errors(also=(saved_model.Unusable,)):
+    with terminal.errors(also=(saved_model.ModelError,)):
         found = export.export(home.absolute(), model, folder, formats=formats)
     typer.echo(f"{found.name}: {folder}")
     if found.measured:
@@ -277,7 +277,7 @@ def register(
     from workbench.commands import saved_model
     from workbench.commands.register import register
 
-    with terminal.errors(also=(saved_model.Unusable,)):
+    with terminal.errors(also=(saved_model.ModelError,)):
         done = register(home.absolute(), study, name=name, strategy=strategy)
     typer.echo(f"{done.model} is version {done.version} of {done.name}: {done.uri}")
     if done.no_champion:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from workbench import record
 from workbench.commands import report as publish
-from workbench.commands.report import Written
-from workbench.commands.verdict import Judged
+from workbench.commands.report import WrittenReport
+from workbench.commands.verdict import ResultsReport
 from workbench.messages import joined
 from workbench.plotting import venues
-from workbench.report.summary import Composed
+from workbench.report.summary import ReportContent
 from workbench.study.config import load_all
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
@@ -21,7 +21,7 @@ from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import external
 from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.external import ResultsVerdict
-from workbench.verdict.results import Unreadable
+from workbench.verdict.results import ResultsError
 
 # Of a plan: the data set is compared by its digest, and how a machine runs a trial is no setting.
 _NOT_COMPARED = ("dataset", "device", "threads", "loader_workers", "activations_gb")
@@ -29,7 +29,7 @@ _NOT_COMPARED = ("dataset", "device", "threads", "loader_workers", "activations_
 
 def write_report(
     name: str, home: Path, out: Path | None, venue: str = "neurips", *, percent: bool = False
-) -> Written:
+) -> WrittenReport:
     """Write the report of a study; of a file with ``across``, one for each study and one over all.
 
     Args:
@@ -42,7 +42,7 @@ def write_report(
         percent: Whether page and paper of each study have shares in percent.
 
     Raises:
-        UnknownStudy: MLflow has no such study.
+        UnknownStudyError: MLflow has no such study.
         FileExistsError: A folder holds something else than a report.
         StoreError: There is no store, or it cannot be used.
         ValueError: No such venue, or MLflow lacks what no report can do without.
@@ -61,15 +61,15 @@ def write_report(
     try:
         _refuse_missing(name, composed)
         found = external.combine([_confirmed(one) for one in composed.values()], name)
-    except Unreadable as problem:
+    except ResultsError as problem:
         # The reports of the single studies are there and hold.
         notes = (*notes, str(problem))
         if (folder / "results.json").is_file():
             notes = (*notes, f"{folder} has the page of an earlier verdict over all of them.")
-        return Written(pages=pages, verdict="", needed="", usable=False, notes=notes)
+        return WrittenReport(pages=pages, verdict="", needed="", usable=False, notes=notes)
     page = _page(found, composed.values(), home, folder, venue)
     judged = found.verdict
-    return Written(
+    return WrittenReport(
         pages=(*pages, page),
         verdict=f"{judged.heading}  {judged.headline}",
         needed=judged.needed or "",
@@ -78,7 +78,7 @@ def write_report(
     )
 
 
-def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
+def combine(studies: Sequence[str], home: Path, out: Path | None) -> ResultsReport:
     """The verdict over several finished studies, and a page if a folder is given.
 
     Args:
@@ -87,12 +87,12 @@ def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
         out: Folder for page, tables, numbers and data.
 
     Raises:
-        Unreadable: The studies cannot be combined, or some that their file plans are not confirmed;
-            the message says why.
-        UnknownStudy: MLflow has no such study.
+        ResultsError: The studies cannot be combined, or some that their file plans are not
+            confirmed; the message says why.
+        UnknownStudyError: MLflow has no such study.
         FileExistsError: ``out`` contains something else.
     """
-    composed: dict[str, Composed] = {}
+    composed: dict[str, ReportContent] = {}
     for name in studies:
         cells = Tracker(home, name, create=False).cells(name)
         found = {study: publish.composed(home, study) for study in cells or [name]}
@@ -101,11 +101,11 @@ def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
         composed |= found
     result = external.combine([_confirmed(one) for one in composed.values()], ", ".join(studies))
     page = None if out is None else _page(result, composed.values(), home, out, "neurips")
-    return Judged(result=result, page=page)
+    return ResultsReport(result=result, page=page)
 
 
 def _page(
-    found: ResultsVerdict, composed: Collection[Composed], home: Path, out: Path, venue: str
+    found: ResultsVerdict, composed: Collection[ReportContent], home: Path, out: Path, venue: str
 ) -> Path:
     """The page of a verdict over several studies, with links to their reports."""
     from workbench.report import standalone
@@ -117,30 +117,30 @@ def _page(
     return standalone.write(found, out, venue=venue, links=links, question=question)
 
 
-def _refuse_missing(name: str, known: Mapping[str, Composed]) -> None:
+def _refuse_missing(name: str, known: Mapping[str, ReportContent]) -> None:
     """Refuse a verdict over some of the studies that a file plans.
 
     Raises:
-        Unreadable: Some are not confirmed yet; the message names them.
+        ResultsError: Some are not confirmed yet; the message names them.
     """
     planned = dict.fromkeys(one for each in known.values() for one in _planned(each))
     missing = [s for s in planned if s not in known or not known[s].summary.confirmed]
     if missing:
-        raise Unreadable(
+        raise ResultsError(
             f"There is no verdict over all {len(planned)} studies of {name} yet: {len(missing)} of"
             f" them {'is' if len(missing) == 1 else 'are'} not confirmed: {joined(missing, 20)}."
             f" Run the study file and confirm it: workbench confirm {name}"
         )
 
 
-def _planned(composed: Composed) -> tuple[str, ...]:
+def _planned(composed: ReportContent) -> tuple[str, ...]:
     """Names of all studies of its file, as its confirmation fixed them; before it, its search."""
     study = composed.material.study
     fixed = (study.protocol or {}).get("across") or (study.across and study.across.planned)
     return tuple(fixed or ())
 
 
-def _confirmed(composed: Composed) -> ConfirmedStudy:
+def _confirmed(composed: ReportContent) -> ConfirmedStudy:
     study = composed.material.study
     protocol = study.protocol or {}
     data = protocol.get("data") or {}

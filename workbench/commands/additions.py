@@ -17,7 +17,7 @@ from workbench import record
 from workbench.commands import confirm, home_studies, run, session
 from workbench.commands.confirm import Agree
 from workbench.commands.confirmation_progress import confirmation_progress
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.outcomes import Outcome
 from workbench.commands.session import Shown, Watcher
 from workbench.driver import Workers
@@ -26,7 +26,7 @@ from workbench.messages import listed
 from workbench.record import Addition
 from workbench.study.checks import check
 from workbench.study.config import load_added, load_all
-from workbench.study.config.changes import Changed, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError
 from workbench.study.config.document import parse_value
 from workbench.study.config.knobs import Factor, label
 from workbench.study.config.study_config import StudyConfig
@@ -34,7 +34,7 @@ from workbench.study.confirm import planning, preregistration
 from workbench.study.confirm.candidates import look
 from workbench.study.study import Study
 from workbench.tracker import Tracker
-from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.reader import UnknownStudyError
 
 
 def add_level(
@@ -63,9 +63,9 @@ def add_level(
         shown: Told how search and confirmation ended.
 
     Raises:
-        Unready: The confirmation of the study is unfinished.
-        Changed: The study cannot be amended, or is not as it was confirmed.
-        Unknown, StudyFileError: It cannot have such a level.
+        NotReadyError: The confirmation of the study is unfinished.
+        StudyChangedError: The study cannot be amended, or is not as it was confirmed.
+        UnknownNameError, StudyFileError: It cannot have such a level.
     """
     file, before = home_studies.source_of(study, home)
     first = load_all(file, [*before, *overrides])[0]
@@ -97,7 +97,7 @@ def _refuse_kind(config: StudyConfig, level: str) -> None:
         why = "one search over all strategies"
         if config.cell:
             why = f"one verdict with the other studies of {config.cell.across}"
-        raise Changed(
+        raise StudyChangedError(
             f"--add {level}: {config.name} has {why}, so nothing can be added to it alone. Give a "
             f"copy of {config.document.path} a new name and the level, and run and confirm that."
         )
@@ -107,25 +107,25 @@ def _config(base: Study, text: str) -> StudyConfig:
     """The study of the level that a text names; the one that has begun, where one has.
 
     Raises:
-        Unready: The confirmation of the study is unfinished.
-        Changed: It cannot be amended, or has compared this level.
-        Unknown, StudyFileError: It cannot have such a level.
+        NotReadyError: The confirmation of the study is unfinished.
+        StudyChangedError: It cannot be amended, or has compared this level.
+        UnknownNameError, StudyFileError: It cannot have such a level.
     """
     amends, seeds, tested = _confirmed(base, text)
     factor, written = _split(base, text)
     if not written.strip():
-        raise Unknown(f"--add {text}: a level must follow: --add {factor.name}=LEVEL")
+        raise UnknownNameError(f"--add {text}: a level must follow: --add {factor.name}=LEVEL")
     try:
         value = parse_value(written)
     except ValueError as error:
-        raise Unknown(f"--add {text}: {error}") from None
+        raise UnknownNameError(f"--add {text}: {error}") from None
     word, inner = "" if isinstance(value, list) else label(value), value
     if not word and isinstance(value, dict) and len(value) == 1:
         ((word, inner),) = value.items()
     if not word:
-        raise Unknown(f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}.")
+        raise UnknownNameError(f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}.")
     if any(level.label == word for level in factor.levels):
-        raise Changed(
+        raise StudyChangedError(
             f"--add {text}: {base.name} has compared {factor.name} {word}; its report shows it: "
             f"workbench report {base.name}"
         )
@@ -161,7 +161,7 @@ def _split(base: Study, text: str) -> tuple[Factor, str]:
         f"workbench confirm {base.name} --add {shlex.quote(f'{factor}={level}')}"
         for factor in compared
     )
-    raise Unknown(
+    raise UnknownNameError(
         f"--add {text}: {base.name} compares {listed(compared)}. Name the one that gets the level: "
         f"{' or '.join(ways)}"
     )
@@ -173,12 +173,12 @@ def _confirmed(base: Study, text: str) -> tuple[str, int, int]:
     plan, second, _ = confirm.planned(base)
     tested = _tested(base, base.name)
     if not tested:
-        raise Unready(
+        raise NotReadyError(
             f"--add {text}: the confirmation of {base.name} is unfinished. Finish it first: "
             f"workbench confirm {base.name}"
         )
     if plan.content["schema"] != planning.SCHEMA:
-        raise Changed(
+        raise StudyChangedError(
             f"--add {text}: {base.name} was confirmed by the rule of an earlier version. Give a "
             f"copy of {base.file} a new name and the level, and run and confirm that."
         )
@@ -198,7 +198,7 @@ def _begun(base: Study) -> list[Addition]:
     found = {added.number: added for added in home_studies.additions(base.home, base.name)}
     tracker = Tracker(base.home, base.name)
     for name in tracker.additions(base.name):
-        with suppress(UnknownStudy):
+        with suppress(UnknownStudyError):
             added = tracker.read_study(name).added
             if added and added.study == base.name:
                 found.setdefault(added.number, added)

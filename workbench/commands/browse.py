@@ -13,7 +13,7 @@ from pathlib import Path
 from workbench import record
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.home_studies import (
-    Unknown,
+    UnknownNameError,
     description,
     directories,
     directory_of,
@@ -38,7 +38,7 @@ def studies(home: Path) -> list[StudySummary]:
     for path in directories(home):
         try:
             found.append(_summary_of_study(_StudyRecords(path)))
-        except (Unknown, OSError) as error:
+        except (UnknownNameError, OSError) as error:
             found.append(StudySummary(name=path.name, state="damaged", problem=str(error)))
     return found
 
@@ -55,7 +55,7 @@ def study(home: Path, name: str) -> StudyDetails:
     """One study with all its trials.
 
     Raises:
-        Unknown: There is none of this name.
+        UnknownNameError: There is none of this name.
     """
     records = _StudyRecords(directory_of(home, name))
     trials = tuple(_summary_of_trial(*pair, records) for pair in records.trials)
@@ -72,7 +72,7 @@ def found(home: Path, name: str, within: str | None = None) -> StudyDetails | Tr
             each role from the best to the worst.
 
     Raises:
-        Unknown: There is no such study, strategy or trial.
+        UnknownNameError: There is no such study, strategy or trial.
     """
     if within is None:
         return study(home, name)
@@ -102,7 +102,7 @@ def trial(home: Path, name: str, trial_name: str) -> TrialDetails:
             of the confirmation. A name without a role is the search's, if it has such a trial.
 
     Raises:
-        Unknown: There is no such study or trial.
+        UnknownNameError: There is no such study or trial.
     """
     records = _StudyRecords(directory_of(home, name))
     directory, spec = _find(records, trial_name)
@@ -139,10 +139,12 @@ def _find(records: _StudyRecords, name: str) -> tuple[TrialDirectory, TrialSpec]
     below = [known for known in names if known.startswith(name if "/" in name else f"{name}/")]
     if below:
         verb = "are" if len(below) > 1 else "is"
-        raise Unknown(f"There is no trial {name}; there {verb} {listed(below)}.")
+        raise UnknownNameError(f"There is no trial {name}; there {verb} {listed(below)}.")
     if "/" not in name and pairs:
-        raise Unknown(unknown("strategy", name, dict.fromkeys(spec.strategy for _, spec in pairs)))
-    raise Unknown(unknown("trial", name, names))
+        raise UnknownNameError(
+            unknown("strategy", name, dict.fromkeys(spec.strategy for _, spec in pairs))
+        )
+    raise UnknownNameError(unknown("trial", name, names))
 
 
 class _StudyRecords:

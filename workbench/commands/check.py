@@ -62,7 +62,7 @@ def check_file(file: Path, overrides: Sequence[str], home: Path) -> list[Checked
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-        Unknown: There is no such file and no such study.
+        UnknownNameError: There is no such file and no such study.
     """
     file, before = home_studies.source_of(file, home)
     overrides = [*before, *overrides]

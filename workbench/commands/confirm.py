@@ -13,7 +13,7 @@ from workbench.commands.confirmation_progress import (
     confirmation_progress,
     other_tests_of_same_samples,
 )
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.outcomes import Outcome, damaged_checkpoints, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.refusals import (
@@ -39,7 +39,7 @@ from workbench.study.confirm.selection import choose, write_selection
 from workbench.study.study import Study
 from workbench.tracker import Tracker
 from workbench.tracker.entry import PROTOCOL, PROTOCOL_2
-from workbench.tracker.store import Unreachable
+from workbench.tracker.store import UnreachableError
 
 Agree = Callable[[Offer], bool]
 
@@ -77,13 +77,13 @@ def confirm_study(
 
     Raises:
         StudyFileError: The file is broken, or allows no confirmation.
-        Unready: The search is not finished, or has nothing to confirm; or the first look is not
-            finished, and seeds are to be added.
-        Changed: The search was made with other settings, the confirmation or its second look has
-            begun by another protocol, or seeds are to be added that no protocol plans.
-        Unknown: There is no study of this name.
-        Busy: Another driver holds the study.
-        Broken: Every run fails in the same way before its first epoch.
+        NotReadyError: The search is not finished, or has nothing to confirm; or the first look is
+            not finished, and seeds are to be added.
+        StudyChangedError: The search was made with other settings, the confirmation or its second
+            look has begun by another protocol, or seeds are to be added that no protocol plans.
+        UnknownNameError: There is no study of this name.
+        StudyBusyError: Another driver holds the study.
+        RepeatedFailureError: Every run fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     # Before the session, which needs a home that can be written to.
@@ -94,7 +94,7 @@ def confirm_study(
     if "@" in str(study) and Path(study) != file and chosen is configs:
         names = [config.name for config in configs]
         hint = did_you_mean(str(study), names) or f"; it has {listed(names)}."
-        raise Unknown(f"{file} has no study {study}{hint}")
+        raise UnknownNameError(f"{file} has no study {study}{hint}")
     with session.open_session(home, workers, watcher) as at:
         return session.for_each(
             chosen,
@@ -149,7 +149,7 @@ def planned(study: Study) -> tuple[Protocol, Protocol | None, tuple[str | None, 
     Last, the hashes of both in MLflow.
 
     Raises:
-        Changed: Search, protocol or study file differ from what they were.
+        StudyChangedError: Search, protocol or study file differ from what they were.
     """
     plan = planning.plan_of_confirmation(study)
     refuse_another_search(study)
@@ -165,14 +165,14 @@ def _logged(study: Study) -> tuple[str | None, str | None]:
     """The hashes of both protocols in MLflow.
 
     Raises:
-        Unreachable: It does not answer, and no file says that the confirmation has begun.
+        UnreachableError: It does not answer, and no file says that the confirmation has begun.
     """
     tracker = Tracker(study.home, study.name)
     try:
         first, second = (
             tracker.parent_tag(study.name, Role.CONFIRMATION, tag) for tag in (PROTOCOL, PROTOCOL_2)
         )
-    except Unreachable:
+    except UnreachableError:
         # The runs go on; with the file they can be planned by no other protocol.
         if not record.protocol_path(study.directory).exists():
             raise

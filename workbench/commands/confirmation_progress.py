@@ -155,7 +155,7 @@ def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:
                 spec.role is Role.CONFIRMATION and (result := run.result()) and result.test
                 for run, spec in record.scan(path.parent)
             )
-        except record.Damaged as damaged:
+        except record.DamagedRecordError as damaged:
             sentences.append(
                 f"It is not known whether the study {name} has tested the same test samples: "
                 f"{damaged}"

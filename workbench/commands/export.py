@@ -21,7 +21,7 @@ from workbench.commands.summaries import TrialDetails
 from workbench.datasets.preparation import without_paths
 from workbench.record import TrialDirectory
 from workbench.record.strategy import Knobs
-from workbench.report.summary import Composed
+from workbench.report.summary import ReportContent
 from workbench.tracker.models import DESCRIPTION, WEIGHTS
 
 # Folder of a user's own Python files.
@@ -46,8 +46,8 @@ def export(home: Path, run: str, folder: Path, *, formats: Sequence[Format] = ()
 
     Raises:
         FileExistsError: The folder holds something.
-        Unknown: As for ``predict.load_model``.
-        Unusable: As for ``predict.load_model``; or the model cannot be written in one of the
+        UnknownNameError: As for ``predict.load_model``.
+        ModelError: As for ``predict.load_model``; or the model cannot be written in one of the
             formats.
         StoreError: MLflow's store of the home cannot be used.
     """
@@ -79,7 +79,7 @@ def _filled_whole(folder: Path) -> Iterator[Path]:
 def _write(
     model: SavedModel,
     trial: TrialDetails,
-    study: Composed,
+    study: ReportContent,
     folder: Path,
     formats: Sequence[Format],
 ) -> None:

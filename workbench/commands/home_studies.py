@@ -22,7 +22,7 @@ from workbench.study.config.document import nearest_file
 from workbench.study.weights import STUDY_SUFFIXES
 
 
-class Unknown(LookupError):
+class UnknownNameError(LookupError):
     """No study or trial has this name; the message suggests the nearest one."""
 
 
@@ -69,24 +69,24 @@ def directory_of(home: Path, name: str) -> Path:
     """The directory of a study.
 
     Raises:
-        Unknown: There is none of this name.
+        UnknownNameError: There is none of this name.
     """
     directory = record.study_directory(home, name)
     if directory.name == name and _is_study(directory):
         return directory
     names = [path.name for path in directories(home)]
     if not names:
-        raise Unknown(f"No study named {name} in {home}; it has no studies yet.")
+        raise UnknownNameError(f"No study named {name} in {home}; it has no studies yet.")
     if cells := [known for known in names if record.is_cell_of(known, name)]:
-        raise Unknown(f"{name} is {len(cells)} studies; name one of {listed(cells, 20)}.")
-    raise Unknown(unknown("study", name, names))
+        raise UnknownNameError(f"{name} is {len(cells)} studies; name one of {listed(cells, 20)}.")
+    raise UnknownNameError(unknown("study", name, names))
 
 
 def studies_of(home: Path, name: str) -> list[str]:
     """The study of this name; of a file with ``across``, by the file's name, all of its studies.
 
     Raises:
-        Unknown: There is none.
+        UnknownNameError: There is none.
     """
     cells = [path.name for path in directories(home) if record.is_cell_of(path.name, name)]
     return cells or [directory_of(home, name).name]
@@ -96,21 +96,21 @@ def description(directory: Path) -> Description:
     """What a study's driver wrote of it.
 
     Raises:
-        Unknown: The file is gone or damaged, or describes another study.
+        UnknownNameError: The file is gone or damaged, or describes another study.
     """
     path = directory / "study.json"
     try:
         described = _DESCRIPTION.validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise Unknown(f"{path} is gone. Run the study's file again to write it.") from None
+        raise UnknownNameError(f"{path} is gone. Run the study's file again to write it.") from None
     except ValidationError as error:
         first = error.errors()[0]
         problem = ": ".join([*map(str, first["loc"]), first["msg"]])
-        raise Unknown(
+        raise UnknownNameError(
             f"{path} is damaged ({problem}). Run the study's file again to write it anew."
         ) from None
     if described.name != directory.name:
-        raise Unknown(
+        raise UnknownNameError(
             f"{directory} holds the study {described.name!r}. A study's folder must have its name: "
             f"rename the folder to {described.name}."
         )
@@ -128,7 +128,8 @@ def source_of(study: Path | str, home: Path) -> tuple[Path, list[str]]:
     """A study file as it is; of a study's name its file, with the overrides of its search.
 
     Raises:
-        Unknown: It is neither, or the study's file is gone; or it was added to another study.
+        UnknownNameError: It is neither, or the study's file is gone; or it was added to another
+            study.
     """
     written, name = Path(study), str(study)
     # What can only be a file is answered by its reader, with the nearest file.
@@ -136,19 +137,19 @@ def source_of(study: Path | str, home: Path) -> tuple[Path, list[str]]:
         return written, []
     try:
         first = studies_of(home, name)[0]
-    except Unknown as error:
+    except UnknownNameError as error:
         near = nearest_file(written)
         hint = f"; did you mean {near}?" if near else "."
-        raise Unknown(f"{name}: no such file{hint} {error}") from None
+        raise UnknownNameError(f"{name}: no such file{hint} {error}") from None
     # A search may have had overrides; without them the confirmation would be another one.
     described = description(record.study_directory(home, first))
     if added := described.added:
         level = shlex.quote(f"{added.factor}={added.written}")
         command = f"workbench confirm {added.study} --add {level}"
-        raise Unknown(f"{first} was added to {added.study}. Continue it: {command}")
+        raise UnknownNameError(f"{first} was added to {added.study}. Continue it: {command}")
     file = file_of(described, home)
     if file is None:
-        raise Unknown(
+        raise UnknownNameError(
             f"The study {study} was run from {described.file}, which is not there. Give the "
             "path of its file instead of its name."
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from workbench.commands.program_export import Format
 from workbench.record import Role
-from workbench.report.summary import Composed
+from workbench.report.summary import ReportContent
 from workbench.trial.saved_weights import Description
 
 _SHOWN = 20
@@ -45,7 +45,7 @@ model.predict(model.input_example)"""
 
 
 def model_card(
-    model: Description, study: Composed, load: str, *, programs: Sequence[Format] = ()
+    model: Description, study: ReportContent, load: str, *, programs: Sequence[Format] = ()
 ) -> str:
     """Markdown.
 
@@ -85,7 +85,7 @@ def _role(model: Description) -> str:
     }.get(Role(model.role), "trained on its own")
 
 
-def _measured(model: Description, study: Composed) -> list[str]:
+def _measured(model: Description, study: ReportContent) -> list[str]:
     """The mean over seeds where the configuration was confirmed, then this run's own values."""
     arm, key = model.trial.rpartition("/")[0], f"{model.study}/{model.role}/{model.trial}"
     found, summary = [], study.summary

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from workbench import backbones
 from workbench.backbones import BACKBONES
 from workbench.commands import new_data
-from workbench.commands.new_data import Found
+from workbench.commands.new_data import DataSource
 from workbench.messages import listed, unknown
 from workbench.record import FILE_NAME
 from workbench.record.strategy import Knobs
@@ -198,7 +198,7 @@ def _block(knobs: Knobs) -> str:
 
 
 def text_of(
-    found: Found,
+    found: DataSource,
     *,
     name: str,
     backbone: Knobs,

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench import datasets, tasks
 from workbench.datasets import DATASETS
-from workbench.downloads import Absent
+from workbench.downloads import NotDownloadedError
 from workbench.messages import nearest, unknown
 from workbench.record.strategy import Knobs
 from workbench.study.config.document import parse_value
@@ -28,7 +28,7 @@ _ADVISED = re.compile(r"dataset\.(\w+)(?:: (\w+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class DataSource:
     """The data of a study.
 
     Attributes:
@@ -83,13 +83,13 @@ def listed_data(data: str) -> tuple[str, list[str]]:
     return data, []
 
 
-def named_data(data: str, folder: Path) -> Found:
+def named_data(data: str, folder: Path) -> DataSource:
     """A folder of images, or a data set by its name."""
     if Path(data).is_dir():
         dataset = {"name": "image_folder", "path": _relative(data, folder), "image_size": 64}
-        return Found(dataset=dataset, kind="image", name=_name_of(data))
+        return DataSource(dataset=dataset, kind="image", name=_name_of(data))
     entry = DATASETS[data]
-    return Found(
+    return DataSource(
         dataset={"name": data}, kind=entry.kind, name=data, regression=entry.targets == ("numbers",)
     )
 
@@ -102,7 +102,7 @@ def _name_of(data: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).stem).strip("-.") or "study"
 
 
-def table_of(data: str, target: str, options: Mapping[str, Any], folder: Path) -> Found:
+def table_of(data: str, target: str, options: Mapping[str, Any], folder: Path) -> DataSource:
     """A table of texts, if a column holds some, or of numbers."""
     from workbench.datasets.rows import files, rows
 
@@ -125,10 +125,10 @@ def table_of(data: str, target: str, options: Mapping[str, Any], folder: Path) -
     values = values[~np.isnan(values)]
     # Bad rows may be skipped.
     regression = len(values) > len(frame) / 2 and len(np.unique(values)) > _NUMBERS
-    return Found(dataset=dataset, kind=kind, name=_name_of(data), regression=regression)
+    return DataSource(dataset=dataset, kind=kind, name=_name_of(data), regression=regression)
 
 
-def count_test_samples(found: Found, folder: Path) -> int | None:
+def count_test_samples(found: DataSource, folder: Path) -> int | None:
     """The size of the test split; None where the data must still be downloaded.
 
     Raises:
@@ -140,7 +140,7 @@ def count_test_samples(found: Found, folder: Path) -> int | None:
         sizes = datasets.sizes(
             located("dataset", found.dataset, folder), target=target, study_seed=0, seed=0
         )
-    except Absent:
+    except NotDownloadedError:
         return None
     except (ValueError, OSError) as error:
         raise ValueError(refusal(error)) from error

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from workbench import record
 from workbench.commands import browse, home_studies
 from workbench.commands.confirmation_progress import Records, confirmation_progress
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.summaries import VerdictSummary
-from workbench.driver import Broken
-from workbench.driver.leases import Busy
+from workbench.driver import RepeatedFailureError
+from workbench.driver.leases import StudyBusyError
 from workbench.driver.progress import GroupProgress
 from workbench.driver.workers import ClusterError
 from workbench.record import Role, State
-from workbench.study.config.changes import Changed, Unanswerable, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError, UnanswerableError
 from workbench.study.config.document import StudyFileError
-from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.reader import UnknownStudyError
 from workbench.tracker.store import StoreError
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ class Stopped(Exception):
 # Errors that a user can fix, each with its exit code.
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,
-    Unanswerable: UNUSABLE,
-    Changed: BAD_STUDY,
-    Unready: BAD_STUDY,
-    Unknown: BAD_STUDY,
-    UnknownStudy: BAD_STUDY,
+    UnanswerableError: UNUSABLE,
+    StudyChangedError: BAD_STUDY,
+    NotReadyError: BAD_STUDY,
+    UnknownNameError: BAD_STUDY,
+    UnknownStudyError: BAD_STUDY,
     FileExistsError: BAD_STUDY,
-    Busy: ENVIRONMENT,
-    Broken: ENVIRONMENT,
+    StudyBusyError: ENVIRONMENT,
+    RepeatedFailureError: ENVIRONMENT,
     ClusterError: ENVIRONMENT,
     StoreError: ENVIRONMENT,
     Stopped: RESUMABLE,

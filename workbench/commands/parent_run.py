@@ -24,7 +24,7 @@ from workbench.study.study import Study
 from workbench.tracker import Tracker, location, stored_study, view
 from workbench.tracker.entry import dataset_uses, parent_role
 from workbench.tracker.mirror import Mirror
-from workbench.tracker.store import Unreachable
+from workbench.tracker.store import UnreachableError
 from workbench.tracker.stored_study import StoredStudy
 
 _LOGGER = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def open_parent(
     page = ParentRun(tracker=tracker, mirror=Mirror(tracker, open_parent))
     try:
         _ = page.mirror.parent
-    except Unreachable as problem:
+    except UnreachableError as problem:
         page.mirror.warn(problem)
     try:
         with page.mirror:
@@ -128,7 +128,7 @@ def open_parent(
                     seeds_shown=seeds_shown(study.directory),
                 )
                 tracker.close_parent(page.mirror.parent, page.status)
-            except Unreachable as problem:
+            except UnreachableError as problem:
                 page.mirror.warn(problem)
                 page.unsent = 1  # the parent run
 
@@ -159,7 +159,7 @@ def sync_if_finished(
         finished = tracker.is_finished(study.name, role, files=wanted)
         if finished:
             tracker.reconcile(study.directory, seeds_shown=seeds_shown(study.directory))
-    except Unreachable as problem:
+    except UnreachableError as problem:
         _LOGGER.warning("%s. `workbench sync %s` updates it later.", problem, study.name)
         moved = location.previous_store(study.home, study.name) is not None
         sent = not moved and not location.unsent_mark(study.directory).exists()

@@ -14,11 +14,11 @@ from statistics import fmean
 from workbench import record, usercode
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import confirmation_progress
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.predictions import Predictions
 from workbench.commands.saved_model import (
+    ModelError,
     SavedModel,
-    Unusable,
     explained,
     load_folder,
 )
@@ -43,8 +43,8 @@ def load_model(home: Path, run: str) -> SavedModel:
             ``workbench export``.
 
     Raises:
-        Unknown: There is no such study, trial or run.
-        Unusable: The trial has no sound weights, or its data or code have changed.
+        UnknownNameError: There is no such study, trial or run.
+        ModelError: The trial has no sound weights, or its data or code have changed.
     """
     if (Path(run) / DESCRIPTION).is_file():
         return load_folder(Path(run))
@@ -97,8 +97,8 @@ def find(home: Path, run: str) -> TrialDetails:
     verdict, without one for the best trial of its search.
 
     Raises:
-        Unknown: There is none.
-        Unusable: The study has no trial that has completed, or the strategy none with weights.
+        UnknownNameError: There is none.
+        ModelError: The study has no trial that has completed, or the strategy none with weights.
     """
     if match := _RUN_ID.fullmatch(run):
         run = _key_of(home, match["id"])
@@ -108,7 +108,7 @@ def find(home: Path, run: str) -> TrialDetails:
         leader = summary.verdict.leader if summary.verdict else None
         name = leader or summary.best_trial or ""
         if not name:
-            raise Unusable(f"No trial of {study} has completed.")
+            raise ModelError(f"No trial of {study} has completed.")
     directory = record.study_directory(home, study)
     trials = record.scan(directory)
     confirmed = confirmation_progress(directory, trials)
@@ -119,7 +119,7 @@ def find(home: Path, run: str) -> TrialDetails:
     kept = [spec for spec in _with_weights(directory) if spec.strategy == name]
     models = [spec.full_name for role in roles for spec in kept if spec.role is role]
     if not models and any(spec.strategy == name for _, spec in trials):
-        raise Unusable(
+        raise ModelError(
             f"No trial of {study}/{name} has weights: only the best one that has completed keeps "
             "them, that of an own training only if it yields them. "
             f"workbench show {study}/{name} lists the trials from the best on. If the weights were "
@@ -140,18 +140,18 @@ def _key_of(home: Path, run_id: str) -> str:
     try:
         return Tracker(home, create=False).key_of(run_id)
     except (LookupError, StoreError) as error:
-        raise Unknown(str(error)) from error
+        raise UnknownNameError(str(error)) from error
 
 
-def _no_weights(trial: TrialDetails) -> Unusable:
+def _no_weights(trial: TrialDetails) -> ModelError:
     """Why a trial has no weights, and which trials of its study have."""
     spec, state = trial.spec, trial.summary.state
     name = f"{spec.study}/{trial.summary.trial}"
     if state is not State.COMPLETE:
-        return Unusable(f"{name} has no weights: its state is {state}, not complete.")
+        return ModelError(f"{name} has no weights: its state is {state}, not complete.")
     study = record.study_of(TrialDirectory(trial.directory), spec)
     kept = [f"{spec.study}/{other.full_name}" for other in _with_weights(study)]
-    return Unusable(
+    return ModelError(
         f"{name} has no weights: the best trial of each strategy keeps them, and the first run of "
         f"each arm of a confirmation. Here these have: {', '.join(kept) or 'none'}."
     )

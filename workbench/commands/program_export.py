@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from workbench.commands.saved_model import SavedModel, Unusable
+from workbench.commands.saved_model import ModelError, SavedModel
 from workbench.messages import first_line
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def require_libraries(formats: Sequence[Format]) -> None:
     """Refuse an export without its libraries, before anything is written.
 
     Raises:
-        Unusable: They are not installed; the message says how to install them.
+        ModelError: They are not installed; the message says how to install them.
     """
     if Format.ONNX in formats and any(find_spec(name) is None for name in _LIBRARIES):
-        raise Unusable("ONNX needs libraries: pip install onnx onnxscript onnxruntime")
+        raise ModelError("ONNX needs libraries: pip install onnx onnxscript onnxruntime")
 
 
 def save(model: SavedModel, folder: Path, formats: Sequence[Format]) -> None:
@@ -56,7 +56,7 @@ def save(model: SavedModel, folder: Path, formats: Sequence[Format]) -> None:
     samples and tokens is free.
 
     Raises:
-        Unusable: torch cannot export the model, or the outputs differ.
+        ModelError: torch cannot export the model, or the outputs differ.
     """
     network = copy.deepcopy(model.network).cpu().eval()
     batch = _batch(model)
@@ -70,12 +70,12 @@ def save(model: SavedModel, folder: Path, formats: Sequence[Format]) -> None:
                 difference = _difference(network, batch, path, each)
         except Exception as error:  # the exporters raise anything
             path.unlink(missing_ok=True)
-            raise Unusable(
+            raise ModelError(
                 f"{model.name} cannot be exported as {each.file}: {first_line(error)}."
             ) from error
         if not difference <= _TOLERANCE:
             path.unlink()
-            raise Unusable(
+            raise ModelError(
                 f"{model.name} as {each.file} has other outputs: they differ by up to "
                 f"{difference:.2g}."
             )

@@ -27,7 +27,7 @@ class PyFunc:
             params: Ignored.
 
         Raises:
-            Unusable: The samples are of another kind than the trial's.
+            ModelError: The samples are of another kind than the trial's.
         """
         del params
         return self._model.predict(model_input).frame()

@@ -7,7 +7,7 @@ import os
 from workbench.commands import home_studies
 from workbench.commands.session import readable
 from workbench.messages import listed
-from workbench.study.config.changes import Changed, Unanswerable, Unready
+from workbench.study.config.changes import NotReadyError, StudyChangedError, UnanswerableError
 from workbench.study.config.document import StudyFileError
 from workbench.study.confirm import planning, preregistration, second_look
 from workbench.study.confirm.planning import Protocol
@@ -35,7 +35,7 @@ def refusals(study: Study) -> list[str]:
             preregistration.refuse_more_trials(study)
             if not study.inputs.absent:
                 refuse_another_protocol(study)
-    except (Changed, Unready, StudyFileError) as error:
+    except (StudyChangedError, NotReadyError, StudyFileError) as error:
         return [str(error)]
     return []
 
@@ -44,7 +44,7 @@ def refuse_another_protocol(study: Study) -> None:
     """Compare the study with the protocols of its confirmation, if that has begun.
 
     Raises:
-        Changed, StudyFileError, Unready: ``confirm`` would refuse it.
+        StudyChangedError, StudyFileError, NotReadyError: ``confirm`` would refuse it.
     """
     if preregistration.begun(study.directory):
         plan = planning.plan_of_confirmation(study)
@@ -56,10 +56,10 @@ def refuse_fresh_seeds(study: Study) -> None:
     """Refuse a second look at a study to which levels were added.
 
     Raises:
-        Unanswerable: Some were.
+        UnanswerableError: Some were.
     """
     if found := home_studies.additions(study.home, study.name):
-        raise Unanswerable(
+        raise UnanswerableError(
             f"--fresh: {listed(f'{a.factor} {a.level}' for a in found)} was added to {study.name} "
             "after its first look, and has no seeds beyond it: a second look would compare other "
             f"strategies than it was planned for. Give a study with all levels a new name. "
@@ -86,11 +86,11 @@ def refuse_a_second(plan: Protocol, known: str | None) -> None:
         known: SHA-256 of the protocol in MLflow; None if there is none.
 
     Raises:
-        Changed: The hashes differ.
+        StudyChangedError: The hashes differ.
     """
     study = plan.content["study"]
     if known is not None and known != plan.sha256:
-        raise Changed(
+        raise StudyChangedError(
             f"MLflow has a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
             f"this one's is {plan.sha256[:12]}…). A protocol is fixed before the first run, and "
             "deleting its runs does not make their results unseen. Restore it and its settings, "

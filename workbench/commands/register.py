@@ -7,10 +7,10 @@ from pathlib import Path
 
 from workbench.commands import browse
 from workbench.commands import report as publish
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.model_card import LOAD_MLFLOW, model_card
 from workbench.commands.predict import find
-from workbench.commands.saved_model import Unusable, explained
+from workbench.commands.saved_model import ModelError, explained
 from workbench.commands.summaries import TrialDetails
 from workbench.record import TrialDirectory
 from workbench.report.content import Summary
@@ -21,7 +21,7 @@ from workbench.verdict import Word
 
 
 @dataclass(frozen=True, kw_only=True)
-class Registered:
+class ModelVersion:
     """A version in MLflow's registry.
 
     Attributes:
@@ -41,7 +41,7 @@ class Registered:
 
 def register(
     home: Path, study: str, *, name: str | None = None, strategy: str | None = None
-) -> Registered:
+) -> ModelVersion:
     """Register the model of the leader of a finished confirmation, or of a strategy.
 
     The leader of a WINNER or GOOD ENOUGH verdict gets the alias ``champion``.
@@ -53,8 +53,8 @@ def register(
         strategy: Register this strategy's model, confirmed or not.
 
     Raises:
-        Unknown: There is no such study or strategy.
-        Unusable: No confirmation has finished, the verdict names no leader, or the leader's model
+        UnknownNameError: There is no such study or strategy.
+        ModelError: No confirmation has finished, the verdict names no leader, or the leader's model
             was not kept.
         StoreError: MLflow's store cannot be used.
     """
@@ -66,11 +66,11 @@ def register(
     with explained():
         path = TrialDirectory(trial.directory).weights_description
         if not path.exists():
-            raise Unusable(f"{model} has no weights.")
+            raise ModelError(f"{model} has no weights.")
         description = saved_weights.read_description(path)
     name = name or study
     if set(name) & set("/:.%\"'") or not name.strip():
-        raise Unusable(
+        raise ModelError(
             f"MLflow takes no model with the name {name!r}; use letters, digits, _ and -."
         )
     # The alias says that a verdict supports it.
@@ -92,10 +92,10 @@ def register(
         version = Tracker(home, study).register(run_id, name, card, champion=champion)
     except LookupError as error:
         hint = f"send it with: workbench sync {study}"
-        raise Unusable(f"MLflow lacks the model of {model}; {hint}") from error
+        raise ModelError(f"MLflow lacks the model of {model}; {hint}") from error
     place = f"@{CHAMPION}" if champion else f"/{version}"
     why = "it was chosen with --strategy" if strategy else f"the verdict is {verdict.heading}"
-    return Registered(
+    return ModelVersion(
         model=model,
         name=name,
         version=version,
@@ -107,19 +107,19 @@ def register(
 def _leader(home: Path, summary: Summary) -> TrialDetails:
     study, leader = summary.study, summary.verdict.leader
     if not summary.confirmed:
-        raise Unusable(
+        raise ModelError(
             f"{study} has no finished confirmation, so no strategy has won; run workbench confirm "
             f"{study}, or register the best model of a search with --strategy."
         )
     if leader is None:
-        raise Unusable(
+        raise ModelError(
             f"The verdict on {study} ({summary.verdict.heading}) names no leader; choose a "
             "strategy with --strategy."
         )
     try:
         return browse.trial(home, study, f"confirmation/{leader}/000")
-    except Unknown as error:
-        raise Unusable(
+    except UnknownNameError as error:
+        raise ModelError(
             f"The verdict on {study} names {leader}, which is no single configuration; choose "
             "a strategy with --strategy."
         ) from error

@@ -12,18 +12,18 @@ from pathlib import Path
 from workbench import record, report
 from workbench.commands import browse, home_studies
 from workbench.commands.confirmation_progress import other_tests_of_same_samples, seeds_shown
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.summaries import VerdictSummary
-from workbench.driver.leases import Busy, lease
+from workbench.driver.leases import StudyBusyError, lease
 from workbench.messages import counted
 from workbench.record import Role
 from workbench.report import writing
 from workbench.report.content import Summary
-from workbench.report.summary import Composed
+from workbench.report.summary import ReportContent
 from workbench.report.trials import best_of_each, of_search
 from workbench.study.config.document import Document, parse_value
 from workbench.tracker import Tracker
-from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.reader import UnknownStudyError
 from workbench.tracker.store import StoreError
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -31,7 +31,7 @@ from workbench.verdict import Word
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class WrittenReport:
     """A report on disk.
 
     Attributes:
@@ -49,7 +49,7 @@ class Written:
     needed: str
     usable: bool
     notes: tuple[str, ...]
-    composed: Composed | None = None
+    composed: ReportContent | None = None
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -69,7 +69,7 @@ class Written:
 
 def write(
     name: str, home: Path, out: Path | None, venue: str = "neurips", *, percent: bool = False
-) -> Written:
+) -> WrittenReport:
     """Write the report of a study from MLflow, and keep it with the study's parent runs.
 
     While a driver runs, or where the home cannot be written to, the report is only written.
@@ -82,19 +82,19 @@ def write(
         percent: Whether page and paper have shares in percent.
 
     Raises:
-        UnknownStudy: MLflow has no such study.
+        UnknownStudyError: MLflow has no such study.
         FileExistsError: The folder holds something else than a report.
         StoreError: There is no store, or it cannot be used.
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     if not record.STUDY_NAME.fullmatch(name):
-        raise UnknownStudy(f"{name!r} is not a valid study name.")
+        raise UnknownStudyError(f"{name!r} is not a valid study name.")
     tracker = Tracker(home, name, create=False)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name
     kept = directory.is_dir()
     file = None
-    with suppress(Unknown, OSError):
+    with suppress(UnknownNameError, OSError):
         file = home_studies.file_of(home_studies.description(directory), home)
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
@@ -117,16 +117,16 @@ def write(
             if kept:
                 keep_verdict(directory, written.composed.summary)
             return written
-    except Busy as busy:
+    except StudyBusyError as busy:
         notes.append(f"{busy} This report shows it as it is now.")
-    except record.Damaged as damaged:
+    except record.DamagedRecordError as damaged:
         notes.append(f"{damaged} The report shows the study as MLflow has it.")
     # The lease itself fails in a home that cannot be written to.
     except OSError as error:
         if isinstance(error, FileExistsError) or not tracker.read_only:
             raise
         notes.append("the home cannot be written to: the report was not stored in MLflow")
-    with suppress(record.Damaged):
+    with suppress(record.DamagedRecordError):
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
@@ -139,9 +139,9 @@ def sync(name: str, home: Path) -> int:
     The parent runs get the status that the records tell.
 
     Raises:
-        Unknown: There is no such study in this home.
-        Damaged: A record cannot be read.
-        Busy: A driver runs, and sends them itself.
+        UnknownNameError: There is no such study in this home.
+        DamagedRecordError: A record cannot be read.
+        StudyBusyError: A driver runs, and sends them itself.
         StoreError: The store cannot be used.
     """
     browse.study(home, name)
@@ -157,14 +157,14 @@ def _statuses(home: Path, name: str) -> dict[str, str]:
     """How a study's parent runs stand by its records, when nobody drives it."""
     done = {"search": False, "confirmation": False, "try": True}
     # Of a report whose records are not here, or damaged, MLflow alone tells.
-    with suppress(Unknown, OSError):
+    with suppress(UnknownNameError, OSError):
         summary = browse.study(home, name).summary
         done["search"] = summary.searched
         done["confirmation"] = bool(summary.confirmation and summary.confirmation.complete)
     return {role: "FINISHED" if ended else "SCHEDULED" for role, ended in done.items()}
 
 
-def composed(home: Path, name: str, *, figures: bool = False) -> Composed:
+def composed(home: Path, name: str, *, figures: bool = False) -> ReportContent:
     """What the report of a study would be written from.
 
     Args:
@@ -173,13 +173,13 @@ def composed(home: Path, name: str, *, figures: bool = False) -> Composed:
         figures: Also compute what figures show.
 
     Raises:
-        UnknownStudy: MLflow has no such study, or no description of it.
+        UnknownStudyError: MLflow has no such study, or no description of it.
         StoreError: There is no store, or it cannot be used.
     """
     tracker = Tracker(home, name, create=False)
     found = material(tracker, name, record.study_directory(home, name))
     if not found.study.described:
-        raise UnknownStudy(f"MLflow has no description of the study {name}.")
+        raise UnknownStudyError(f"MLflow has no description of the study {name}.")
     return report.compose(found, figures=figures)
 
 
@@ -192,7 +192,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         directory: Where the study's records are, if they are here.
 
     Raises:
-        UnknownStudy: MLflow has no such study.
+        UnknownStudyError: MLflow has no such study.
     """
     with tracker.reading(name) as stored:
         study, trials = stored.study(), stored.trials()
@@ -221,7 +221,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
 def _added(tracker: Tracker, study: StoredStudy, directory: Path) -> Iterator[report.Material]:
     """The levels that were added to a study."""
     for name in tracker.additions(study.name) if study.protocol else ():
-        with suppress(UnknownStudy):
+        with suppress(UnknownStudyError):
             found = material(tracker, name, directory.with_name(name))
             if found.study.added and found.study.added.study == study.name:
                 yield found
@@ -272,7 +272,7 @@ def keep_verdict(directory: Path, summary: Summary) -> None:
         home_studies.keep_verdict(directory, kept)
 
 
-def describe(tracker: Tracker, composed: Composed) -> None:
+def describe(tracker: Tracker, composed: ReportContent) -> None:
     """Show summary, verdict, best value and number of trials on a study's parent runs.
 
     Args:
@@ -305,7 +305,7 @@ def _write(
     notes: Sequence[str],
     *,
     percent: bool,
-) -> Written:
+) -> WrittenReport:
     found = material(tracker, name, directory)
     if not found.study.described:
         raise StoreError(
@@ -317,7 +317,7 @@ def _write(
     summary = composed.summary
     judged, finished = summary.verdict, summary.confirmed
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
-    return Written(
+    return WrittenReport(
         pages=(writing.write(composed, folder, venue, percent=percent),),
         verdict=f"{judged.heading}  {judged.headline}",
         needed=(summary.needed or "") if finished else "",

@@ -53,10 +53,10 @@ def run_study(
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-        Changed: Trials exist that were made with other settings, or a confirmation has begun with
-            other settings or depends on the failed trials.
-        Busy: Another driver holds the study.
-        Broken: Every trial fails in the same way before its first epoch.
+        StudyChangedError: Trials exist that were made with other settings, or a confirmation has
+            begun with other settings or depends on the failed trials.
+        StudyBusyError: Another driver holds the study.
+        RepeatedFailureError: Every trial fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     with session.open_session(home, workers, watcher) as at:

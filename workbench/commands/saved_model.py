@@ -34,7 +34,7 @@ IN_FOLDER = "./"
 NewData = New | str | Sequence[str] | pd.Series
 
 
-class Unusable(ValueError):
+class ModelError(ValueError):
     """The trial, its weights or the data cannot be used; the message says which, and why."""
 
 
@@ -72,7 +72,8 @@ class SavedModel(nn.Module):
             measured: See the class.
 
         Raises:
-            Unusable: The backbone or its code is missing or has changed, or the weights do not fit.
+            ModelError: The backbone or its code is missing or has changed, or the weights do not
+                fit.
         """
         super().__init__()
         self.name, self.description, self.measured = name, description, measured
@@ -118,14 +119,14 @@ class SavedModel(nn.Module):
                 texts also a list or a column of them.
 
         Raises:
-            Unusable: The data do not fit the trial's.
+            ModelError: The data do not fit the trial's.
             TypeError: They are none of these.
         """
         prepared = self.description.preparation
         with explained():
             inputs, names = read_unlabelled(prepared, _new(data, prepared))
             if not names:
-                raise Unusable("No sample to predict.")
+                raise ModelError("No sample to predict.")
             backbone = self.description.backbone
             return backbones.prepare_inputs(backbone, prepared.kind, inputs), names
 
@@ -176,11 +177,11 @@ def load_folder(folder: Path) -> SavedModel:
     """The model in a folder of MLflow's or of ``workbench export``.
 
     Raises:
-        Unusable: The folder has no model; or see ``SavedModel``.
+        ModelError: The folder has no model; or see ``SavedModel``.
     """
     with explained():
         if not (folder / DESCRIPTION).is_file():
-            raise Unusable(
+            raise ModelError(
                 f"{folder} has no {DESCRIPTION}: it holds no model of `workbench export`."
             )
         description = saved_weights.read_description(folder / DESCRIPTION)
@@ -223,10 +224,10 @@ def _in_folder(description: Description, folder: Path) -> Description:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Errors about a model or data as ``Unusable``."""
+    """Errors about a model or data as ``ModelError``."""
     try:
         yield
-    except Unusable:
+    except ModelError:
         raise
     except (ValueError, OSError) as error:
-        raise Unusable(str(error)) from error
+        raise ModelError(str(error)) from error

@@ -26,7 +26,7 @@ from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tracker import Tracker
-from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.store import StoreError, UnreachableError
 
 # Of one study of a command: how it ended, and whether it is the last.
 Shown = Callable[[Outcome, bool], None]
@@ -49,7 +49,7 @@ class Watcher:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Driven:
+class DriverResult:
     """How the trials of a source ended.
 
     Attributes:
@@ -96,7 +96,7 @@ class Session:
         files: Mapping[str, str] | None = None,
         note: Callable[[Sequence[GroupProgress]], str] | None = None,
         finish: Callable[[ParentRun], None] = lambda page: None,
-    ) -> Driven:
+    ) -> DriverResult:
         """Run the trials of a source below the parent run of their role; the caller has the lease.
 
         Args:
@@ -112,7 +112,7 @@ class Session:
             finish: Called after the last trial, while the parent run is open.
 
         Raises:
-            Broken: Every trial fails in the same way before its first epoch.
+            RepeatedFailureError: Every trial fails in the same way before its first epoch.
             DiskError, StoreError: A record or a store cannot be written.
         """
         shown = [*notes, *parent_run.places(study)] if self.advises else []
@@ -146,11 +146,11 @@ class Session:
             if not page.unsent and (
                 role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None)
             ):
-                with suppress(Unreachable):
+                with suppress(UnreachableError):
                     describe(study, page.tracker)
         finally:
             self.watcher.end()
-        return Driven(signal=signal, groups=groups, page=page)
+        return DriverResult(signal=signal, groups=groups, page=page)
 
     def _run(
         self, study: Study, source: Source, page: ParentRun, progress: Callable[[Driver], None]

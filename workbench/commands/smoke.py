@@ -16,7 +16,7 @@ from workbench.commands.session import Session, Shown, Watcher
 from workbench.driver import Workers
 from workbench.record import Cell
 from workbench.study.config import load, load_all
-from workbench.study.config.changes import Unready
+from workbench.study.config.changes import NotReadyError
 from workbench.study.config.study_config import StudyConfig
 
 _TINY_CONFIRMATION = {
@@ -56,7 +56,7 @@ def _smoke(session: Session, config: StudyConfig) -> Outcome:
     try:
         confirmed = confirm(session, config, wait=False, agree=lambda offer: True)
     # Such as a search whose only strategy is the default.
-    except Unready:
+    except NotReadyError:
         return outcome
     failing = confirmed.exit_code == UNUSABLE
     return replace(

@@ -30,11 +30,11 @@ from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm.replicates import Replicates
 from workbench.study.study import Study
-from workbench.tracker.store import Unreachable
+from workbench.tracker.store import UnreachableError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tried:
+class TryResult:
     """A trial that ``try`` has run, and the id of its MLflow run; ``stopped`` by a signal."""
 
     trial: TrialDetails
@@ -50,7 +50,7 @@ def try_trial(
     watcher: Watcher,
     *,
     wait: bool = False,
-) -> Tried:
+) -> TryResult:
     """Run one trial of a study with some knobs set (``KNOB=VALUE``): tracked, but not counted.
 
     Raises:
@@ -80,10 +80,10 @@ def try_trial(
             source = Replicates([spec], study.directory, keeps_weights=lambda spec: True)
             driven = at.drive(study, source, Role.TRY, title=spec.name, finish=finish)
             run_id = ""
-            with suppress(Unreachable):
+            with suppress(UnreachableError):
                 run_id = driven.page.tracker.mirror(directory, driven.page.mirror.parent)
     trial = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
-    return Tried(trial=trial, run_id=run_id, stopped=driven.signal is not None)
+    return TryResult(trial=trial, run_id=run_id, stopped=driven.signal is not None)
 
 
 def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from workbench import record
 from workbench.commands import home_studies
-from workbench.commands.home_studies import Unknown
+from workbench.commands.home_studies import UnknownNameError
 from workbench.messages import listed
 from workbench.study import optuna_storage
 from workbench.study.optuna_storage import StorageLocation
@@ -27,7 +27,7 @@ def page(home: Path, port: int, study: str | None) -> str:
     """The address of all studies, or of the table of one study's runs.
 
     Raises:
-        UnknownStudy: MLflow has no such study.
+        UnknownStudyError: MLflow has no such study.
         StoreError: There is no store, or it cannot be used.
     """
     server = server_of(home, study) or f"http://127.0.0.1:{port}"
@@ -50,21 +50,23 @@ def storage_of(home: Path, study: str | None) -> StorageLocation:
     """Optuna's storage of a study, for its dashboard.
 
     Raises:
-        Unknown: No study is named, or there is no such one, or no storage of it.
+        UnknownNameError: No study is named, or there is no such one, or no storage of it.
         StoreError: optuna-dashboard is not installed, or a database does not answer.
     """
     if find_spec("optuna_dashboard") is None:
         raise store.StoreError("Optuna's dashboard is not installed: pip install optuna-dashboard")
     if study is None:
-        raise Unknown("Name the study whose search is shown: workbench ui STUDY --optuna")
+        raise UnknownNameError("Name the study whose search is shown: workbench ui STUDY --optuna")
     names = home_studies.studies_of(home, study)
     if len(names) > 1:
-        raise Unknown(f"{study} has several searches; name one of {listed(names)}.")
+        raise UnknownNameError(f"{study} has several searches; name one of {listed(names)}.")
     storage = optuna_storage.locate(record.study_directory(home, names[0]))
     if storage.uri is not None:
         check_reachable(storage.uri, optuna_storage.LABEL)
     elif not storage.file.is_file():
-        raise Unknown(f"{storage.file} is gone; the next `workbench run` of the study writes it.")
+        raise UnknownNameError(
+            f"{storage.file} is gone; the next `workbench run` of the study writes it."
+        )
     return storage
 
 

@@ -10,16 +10,16 @@ from workbench.tracker import location, store
 from workbench.tracker.external_runs import read_experiment
 from workbench.verdict import Design, external
 from workbench.verdict.external import ResultsVerdict
-from workbench.verdict.results import Unreadable, read_csv, read_frame
+from workbench.verdict.results import ResultsError, read_csv, read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Judged", "Unreadable", "judge"]
+__all__ = ["ResultsError", "ResultsReport", "judge"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class ResultsReport:
     """A verdict on external results, and the page that was written; None without a folder."""
 
     result: ResultsVerdict
@@ -36,7 +36,7 @@ def judge(
     smallest_effect: float | None = None,
     baseline: str | None = None,
     out: Path | None = None,
-) -> Judged:
+) -> ResultsReport:
     """Read results, compare the strategies, and write a page if a folder is given.
 
     Args:
@@ -52,11 +52,11 @@ def judge(
         out: Folder for page, tables, numbers and data.
 
     Raises:
-        Unreadable: The results cannot be read or compared as asked; the message says why.
+        ResultsError: The results cannot be read or compared as asked; the message says why.
         FileExistsError: ``out`` contains something else.
     """
     if (results is None) == (experiment is None):
-        raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
+        raise ResultsError("Name either a CSV file or, with --mlflow, an experiment.")
     if experiment is not None:
         shared = location.shared_store(home, experiment)
         own = store.uri_of(home / "mlruns" / "mlflow.db")
@@ -81,4 +81,4 @@ def judge(
         from workbench.report import standalone
 
         page = standalone.write(result, out)
-    return Judged(result=result, page=page)
+    return ResultsReport(result=result, page=page)

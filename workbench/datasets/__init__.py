@@ -16,7 +16,7 @@ from workbench.datasets.loading import (
     sizes,
 )
 from workbench.datasets.samples import Data, Part, Samples
-from workbench.datasets.splits.seal import Sealed, must_be_open
+from workbench.datasets.splits.seal import SealedError, must_be_open
 
 __all__ = [
     "DATASETS",
@@ -24,7 +24,7 @@ __all__ = [
     "Division",
     "Part",
     "Samples",
-    "Sealed",
+    "SealedError",
     "common_options",
     "entry_of",
     "load",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.datasets.from_arrays import of_arrays
-from workbench.datasets.memmap import Mapped, sha256_of
+from workbench.datasets.memmap import MappedArray, sha256_of
 from workbench.datasets.reading import must_fit, readable_errors
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
@@ -201,7 +201,7 @@ def _map_images(samples: Samples, stored: _Array | None) -> Samples:
     if not same_layout or not stored.flags.c_contiguous or kind not in (np.uint8, np.float32):
         return samples
     file = Path(str(stored.filename))
-    mapped = Mapped(
+    mapped = MappedArray(
         path=file, shape=shape, sha256=sha256_of(file), dtype=kind.name, offset=int(stored.offset)
     )
     return replace(samples, inputs=mapped.open(), mapped=mapped)

@@ -22,7 +22,7 @@ class Entry:
     Attributes:
         read: Function that returns its ``Samples``, as ``module:name``; called with ``target``
             (see ``samples.TARGETS``) and the data set's own options. It downloads missing files
-            if ``downloads.may()`` allows it, and raises ``Absent`` otherwise.
+            if ``downloads.may()`` allows it, and raises ``NotDownloadedError`` otherwise.
         kind: ``image``, ``vector``, ``text`` or ``any``.
         options: Type of each of its own options; None if only the user's code knows them.
         renamed: Arguments of ``read`` whose name differs from the option in a study file.

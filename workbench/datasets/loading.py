@@ -43,7 +43,7 @@ def load(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) -
         seed: Seed of the training and validation parts.
 
     Raises:
-        Absent: The data set is not on this machine.
+        NotDownloadedError: The data set is not on this machine.
         ValueError: The name or an option is unknown, or the data cannot be read or split as asked.
     """
     return _load(_key(dataset), target, study_seed, seed)
@@ -69,9 +69,9 @@ def load_test(
         sha256: Of that file, from the specification of the run to test.
 
     Raises:
-        Sealed: The protocol does not exist, has changed since the run was planned, or names other
-            test samples.
-        Absent: As for ``load``.
+        SealedError: The protocol does not exist, has changed since the run was planned, or names
+            other test samples.
+        NotDownloadedError: As for ``load``.
         ValueError: As for ``load``; or the split has no test samples.
     """
     must_be_open(protocol, sha256)
@@ -96,7 +96,7 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
         deviation of each column.
 
     Raises:
-        Absent, ValueError: As for ``load``.
+        NotDownloadedError, ValueError: As for ``load``.
     """
     from workbench.datasets.splits import duplicates, splits
 
@@ -143,7 +143,7 @@ def pool_of(dataset: Knobs, *, target: str = "class") -> Pool:
     """The samples of a data set, from which a split is drawn.
 
     Raises:
-        Absent, ValueError: As for ``load``.
+        NotDownloadedError, ValueError: As for ``load``.
     """
     return _pool(_key(dataset), target)
 
@@ -168,7 +168,7 @@ def overlap(tested: Division, trained: Division) -> tuple[int, int]:
         That number, and the number of all test samples.
 
     Raises:
-        Absent, ValueError: As for ``load``.
+        NotDownloadedError, ValueError: As for ``load``.
     """
     import torch
 

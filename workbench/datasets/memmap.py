@@ -20,7 +20,7 @@ from workbench.record import files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mapped:
+class MappedArray:
     """An array in a file.
 
     Attributes:

@@ -93,7 +93,7 @@ def preparation_of(dataset: Knobs, data: Data, *, target: str) -> Preparation:
         target: What its task predicts; see ``datasets.samples.TARGETS``.
 
     Raises:
-        Absent, ValueError: The data set cannot be read any more.
+        NotDownloadedError, ValueError: The data set cannot be read any more.
     """
     samples = pool_of(dataset, target=target).samples
     shape = () if isinstance(samples.inputs, tuple) else tuple(samples.inputs.shape[1:])

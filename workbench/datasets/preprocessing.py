@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from workbench.datasets.images.pixels import Pixels, Stored
+from workbench.datasets.images.pixels import Pixels, StoredImages
 from workbench.datasets.samples import Data, Inputs, Part, Samples, Tensors, Texts
 from workbench.datasets.splits.splits import Pool, Split
 from workbench.record.strategy import Knobs
@@ -105,7 +105,7 @@ def _part(
     elif view is None:
         inputs = Tensors((samples.inputs[index] - mean.float()) / std.float())
     else:
-        pixels = _pixels(Stored(samples.inputs, index, samples.mapped), mean, std, view)
+        pixels = _pixels(StoredImages(samples.inputs, index, samples.mapped), mean, std, view)
         small = count is not None and 4 * count * math.prod(pixels.shape) <= SMALL
         inputs = _in_memory(pixels) if small else pixels
     return Part(inputs=inputs, targets=pool.targets[positions], index=index)
@@ -143,7 +143,7 @@ def images_like(
     """
     view = _view(Samples(kind="image", inputs=images, targets=images, classes=()), options)
     assert view is not None
-    stored = Stored(images, torch.arange(len(images)))
+    stored = StoredImages(images, torch.arange(len(images)))
     return _pixels(stored, torch.tensor(mean), torch.tensor(std), view)
 
 
@@ -178,7 +178,7 @@ def _view(samples: Samples, options: Knobs) -> _View | None:
     return {**view, "side": None if side == height == width else side}
 
 
-def _pixels(stored: Stored, mean: Tensor, std: Tensor, view: _View) -> Pixels:
+def _pixels(stored: StoredImages, mean: Tensor, std: Tensor, view: _View) -> Pixels:
     mean, std = (numbers.float().reshape(-1, 1, 1) for numbers in (mean, std))
     return Pixels(stored=stored, mean=mean, std=std, **view)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from workbench.datasets.memmap import Mapped
+    from workbench.datasets.memmap import MappedArray
 
     # A model's input: images or vectors [B, ...], or tensors of texts by name, each [B, length].
     Batch = Tensor | dict[str, Tensor]
@@ -61,7 +61,7 @@ class Samples:
     groups: Tensor | None = None
     names: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
-    mapped: Mapped | None = None
+    mapped: MappedArray | None = None
     levels: Levels | None = None
 
 

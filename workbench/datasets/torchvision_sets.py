@@ -51,7 +51,7 @@ def read(
             image files also those of ``images.loading.ImageOptions``.
 
     Raises:
-        Absent: It is missing or damaged, or could not be downloaded.
+        NotDownloadedError: It is missing or damaged, or could not be downloaded.
         ValueError: An option is out of range, or images are missing or cannot be used.
     """
     source = TORCHVISION[name]
@@ -145,16 +145,16 @@ def _load(name: str, source: TorchvisionSet, root: Path, keywords: Knobs) -> Any
         words = "" if _ADVICE.search(reason) else f" ({reason})"
         lacks += f", or is incomplete or damaged there{words}"
     if not source.downloads:
-        raise downloads.Absent(f"{lacks}; download it by hand: {place}.") from cause
+        raise downloads.NotDownloadedError(f"{lacks}; download it by hand: {place}.") from cause
     if not downloads.may():
         size = f" (about {source.megabytes:,} MB)" if source.megabytes else ""
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"{lacks}: `workbench run` downloads it{size}, or {place} to be unpacked."
         ) from cause
     try:
         return loader(root, **keywords, download=True)
     except Exception as error:
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"{name} could not be downloaded to {root} ({first_line(error)}): {place} yourself."
         ) from error
 

@@ -37,7 +37,7 @@ SAME_FAILURES = 3
 _SHOWN_SECONDS = 0.25
 
 
-class Broken(Exception):
+class RepeatedFailureError(Exception):
     """The study was stopped: several trials in a row failed alike before their first epoch."""
 
 
@@ -139,7 +139,7 @@ class Driver:
             trials are parked, and the next driver resumes them.
 
         Raises:
-            Broken: Three trials in a row failed alike before their first epoch.
+            RepeatedFailureError: Three trials in a row failed alike before their first epoch.
             DiskError: A record cannot be written; unfinished trials are parked.
             Exception: The source's ``outage``; unfinished trials are parked.
         """
@@ -158,7 +158,7 @@ class Driver:
         if self.source.outage is not None:
             raise self.source.outage
         if self._broken is not None:
-            raise Broken(
+            raise RepeatedFailureError(
                 f"Study stopped: {SAME_FAILURES} trials in a row failed with the same error before "
                 f"their first epoch:\n{self._broken.rstrip()}\n"
                 "Fix the cause, then rerun the command with --retry-failed."
@@ -192,7 +192,7 @@ class Driver:
         self._known[spec.key] = 0
         if spec.attempt > 1:
             # Without it a resumed trial would seem to begin again until its next report.
-            with suppress(record.Damaged):
+            with suppress(record.DamagedRecordError):
                 if history := directory.history():
                     self._last[spec.key] = history[-1]
                     self._known[spec.key] = history[-1].epoch

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from workbench import record
-from workbench.driver.leases import Busy
+from workbench.driver.leases import StudyBusyError
 from workbench.record import Result, State, TrialDirectory, TrialSpec
-from workbench.record.files import Locked, lock
+from workbench.record.files import LockedError, lock
 
 MAX_FAILURES = 3
 LOCK_SECONDS = 30.0
@@ -38,13 +38,13 @@ def orphaned(directory: TrialDirectory, called: str) -> Iterator[None]:
         called: Name of the run in messages: ``trial sgd/003``.
 
     Raises:
-        Busy: A process is still running it.
+        StudyBusyError: A process is still running it.
     """
     try:
         with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
             yield
-    except Locked as locked:
-        raise Busy(
+    except LockedError as locked:
+        raise StudyBusyError(
             f"The {called} is still running in {locked or 'an unknown process'}, which an earlier "
             "command started. Kill that process (kill -9), then rerun the command."
         ) from None

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.record.files import Locked, holder, lock, sweep
+from workbench.record.files import LockedError, holder, lock, sweep
 
 # The holder has not written its note yet, or wrote it in the form of an older version.
 _UNKNOWN = "another process"
 
 
-class Busy(Exception):
+class StudyBusyError(Exception):
     """Another process holds the study, or one of its runs."""
 
 
@@ -32,7 +32,7 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
         wait: Wait until another driver has ended.
 
     Raises:
-        Busy: Another process holds the lease; the message names it.
+        StudyBusyError: Another process holds the lease; the message names it.
     """
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     note = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
@@ -42,8 +42,8 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
             # Only now: no other driver can be writing these temporary files.
             sweep(study_directory)
             yield
-    except Locked as locked:
-        raise Busy(
+    except LockedError as locked:
+        raise StudyBusyError(
             f"Study {study_directory.name} is already running: {_in_words(str(locked))}. "
             "Use --wait to wait for it to finish."
         ) from None

@@ -35,7 +35,7 @@ VERIFIED = 16
 Read = Callable[[Tensor], "Batch"]
 
 
-class NotReplayable(ValueError):
+class NotReplayableError(ValueError):
     """The kept values do not give the outputs of the model for some batch."""
 
 
@@ -137,7 +137,7 @@ class StoredActivations:
                 try:
                     kept = stages.prefix(module, self.split.cut, read(positions)).values
                     equal[size] = all(map(torch.equal, kept, self._at(positions).values))
-                except stages.NotKept:
+                except stages.NotTensorError:
                     equal[size] = False
         return replace(self, sizes=self.sizes | {size for size in sizes if equal.get(size)})
 
@@ -214,7 +214,7 @@ def split(request: Request) -> Split | None:
             kept = stages.prefix(staged.module, cut, batch)
             passed = time.perf_counter() - started
             alone = stages.prefix(staged.module, cut, batches.rows(batch, few))
-        except stages.NotKept:
+        except stages.NotTensorError:
             return None
         if any(len(value) != size or not _in_numpy(value) for value in kept.values):
             return None
@@ -323,7 +323,7 @@ def compute(
         verified: Every how many batches, beside the first and the last.
 
     Raises:
-        NotReplayable: The outputs differ for some batch.
+        NotReplayableError: The outputs differ for some batch.
     """
     count, size, module = len(rows[0]), request.size, request.staged.module
     missing = torch.arange(request.full)
@@ -342,10 +342,10 @@ def compute(
                 kept = stages.prefix(module, split.cut, batch)
                 checked = number % verified == 0 or written is passes[-1]
                 same = not checked or torch.equal(module(batch), split.replay(module, batch, kept))
-            except stages.NotKept:
+            except stages.NotTensorError:
                 same = False
         if not same:
-            raise NotReplayable(f"samples {int(written[0])} to {int(written[-1])}")
+            raise NotReplayableError(f"samples {int(written[0])} to {int(written[-1])}")
         for row, value in zip(rows, kept.values, strict=True):
             row[written] = value[: len(written)]
 

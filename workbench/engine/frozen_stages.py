@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stored:
+class StoredParts:
     """What is stored for training and for validation; None where the model runs all stages."""
 
     train: StoredActivations | None = None
@@ -56,23 +56,23 @@ class FrozenStages:
     saved_seconds: float = 0.0
     _depth: int = 0
     _epoch: int = 0
-    _found: Stored = field(default_factory=Stored)
+    _found: StoredParts = field(default_factory=StoredParts)
 
-    def outputs(self, staged: Staged, epoch: int) -> Stored:
+    def outputs(self, staged: Staged, epoch: int) -> StoredParts:
         """The outputs of the stages that are frozen in an epoch; changes the model's mode.
 
         Called for each report.
         """
         frozen = frozen_depth(self.plan, epoch)
         if self.source is None or not frozen:
-            return Stored()
+            return StoredParts()
         staged.module.eval()
         started = time.perf_counter()
         if frozen != self._depth:
             asked = for_evaluation(
                 staged, frozen, self.data.validation, before_batch=self.before_batch
             )
-            self._found = Stored(validation=self.source.get(asked))
+            self._found = StoredParts(validation=self.source.get(asked))
         if frozen != self._depth or (self.plan.augmentation and epoch != self._epoch):
             train = self._train(self.source, staged, frozen, epoch)
             self._found = replace(self._found, train=train)

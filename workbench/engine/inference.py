@@ -28,7 +28,7 @@ MAX_BATCH = 512
 MAX_NUMBERS = 2**24
 
 
-class WeightsMismatch(ValueError):
+class WeightsMismatchError(ValueError):
     """Weights do not fit the backbone of their plan."""
 
 
@@ -113,8 +113,8 @@ def rebuild_model(
         outputs: Of the head.
 
     Raises:
-        Absent: The model is not on this machine.
-        WeightsMismatch: The weights do not fit this backbone.
+        NotDownloadedError: The model is not on this machine.
+        WeightsMismatchError: The weights do not fit this backbone.
     """
     staged = backbones.build(
         backbone,
@@ -129,5 +129,5 @@ def rebuild_model(
     except RuntimeError as error:
         reason = " ".join(str(error).split())  # torch's message has several lines.
         message = f"The weights of {owner} do not fit the backbone of its plan: {reason}"
-        raise WeightsMismatch(message) from error
+        raise WeightsMismatchError(message) from error
     return staged

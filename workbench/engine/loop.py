@@ -51,7 +51,7 @@ class Interrupted(Exception):
     """The caller asked to stop within an epoch; only ``restore`` makes the engine usable again."""
 
 
-class Diverged(ArithmeticError):
+class DivergedError(ArithmeticError):
     """The loss or another metric is not finite.
 
     Args:
@@ -100,7 +100,7 @@ class Engine:
 
         Raises:
             ValueError: A phase, a method or the augmentation cannot be built or does not fit.
-            OutOfMemory: The model does not fit into the device's memory.
+            OutOfMemoryError: The model does not fit into the device's memory.
         """
         self.device = device
         self._plan, self._task, self._seed = plan, task, seed
@@ -156,8 +156,8 @@ class Engine:
 
         Raises:
             Interrupted: ``interrupted()`` was true before a batch.
-            Diverged: A metric is not finite; the report is not yielded.
-            OutOfMemory: A step does not fit into the device's memory.
+            DivergedError: A metric is not finite; the report is not yielded.
+            OutOfMemoryError: A step does not fit into the device's memory.
             ValueError: Training changes a buffer that is not saved with the model.
             RuntimeError: A loader process died; see ``batches.is_dead_loader``.
         """
@@ -173,7 +173,7 @@ class Engine:
                 metrics = self._run(epoch, part)
             for name, value in metrics.items():
                 if not math.isfinite(value):
-                    raise Diverged(report / each, f"{name} is {value}")
+                    raise DivergedError(report / each, f"{name} is {value}")
             self._report = report
             phase = self._plan.phases[self._plan.place_of(epoch)[0]]
             yield EpochResult(epoch=report, phase=phase.name, metrics=metrics, timestamp=now())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.backbones import stages
-from workbench.backbones.stages import OutOfMemory, Staged, free_memory, size_text
+from workbench.backbones.stages import OutOfMemoryError, Staged, free_memory, size_text
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -41,7 +41,7 @@ def explain_errors(
         passes: Whether samples pass through the model in the block, so that a smaller batch helps.
 
     Raises:
-        OutOfMemory: torch could not get memory.
+        OutOfMemoryError: torch could not get memory.
     """
     try:
         yield
@@ -50,14 +50,14 @@ def explain_errors(
         # On the CPU torch raises RuntimeError, or TypeError for a size that overflows.
         lacks = isinstance(error, MemoryError | torch.OutOfMemoryError)
         marked = any(mark in text for mark in (*_CPU, *_OVERFLOW))
-        if isinstance(error, OutOfMemory) or not (lacks or marked):
+        if isinstance(error, OutOfMemoryError) or not (lacks or marked):
             raise
         available = f"{size_text(free(device))} free on {device.type}"
         facts = [part for part in (_requested(text), available, needs()) if part]
         less = "a smaller backbone or a higher freeze_depth"
         if passes:
             less = f"a smaller batch_size, or micro_batch_size (more passes a step), {less}"
-        raise OutOfMemory(
+        raise OutOfMemoryError(
             f"out of memory while {doing}: {'; '.join(facts)}. To use less memory, choose {less}."
         ) from error
 

@@ -42,7 +42,7 @@ from workbench.record.contents import (
     to_json,
 )
 from workbench.record.directory import (
-    Damaged,
+    DamagedRecordError,
     TrialDirectory,
     directory_of,
     environment_path,
@@ -59,7 +59,7 @@ __all__ = [
     "STUDY_NAME",
     "Addition",
     "Cell",
-    "Damaged",
+    "DamagedRecordError",
     "Decision",
     "EpochResult",
     "Objective",

@@ -33,7 +33,7 @@ from workbench.record.files import replacing, sha256_of, write_atomically, writi
 Read = TypeVar("Read")
 
 
-class Damaged(OSError):
+class DamagedRecordError(OSError):
     """A record cannot be read; the message names the file and says what to do."""
 
 
@@ -75,7 +75,7 @@ class TrialDirectory:
             spec = replace(spec, record_id=uuid.uuid4().hex)
         else:
             # The specification may be made from that of another trial.
-            with suppress(Damaged):
+            with suppress(DamagedRecordError):
                 stored = self.stored_spec()
                 spec = replace(spec, record_id=stored.record_id if stored else "")
         if (home := places.home_of(self.path)) is not None:
@@ -86,7 +86,7 @@ class TrialDirectory:
         """The specification with the current paths of its files; None if there is none.
 
         Raises:
-            Damaged: The file cannot be read.
+            DamagedRecordError: The file cannot be read.
         """
         spec = self.stored_spec()
         if spec is not None and (home := places.home_of(self.path)) is not None:
@@ -127,7 +127,7 @@ class TrialDirectory:
         """All recorded epochs in order, without an incomplete last line.
 
         Raises:
-            Damaged: A line cannot be read, or an epoch is missing.
+            DamagedRecordError: A line cannot be read, or an epoch is missing.
         """
         lines, sound = self._lines()
         if len(sound) < len(lines):
@@ -173,7 +173,7 @@ class TrialDirectory:
         """The result, or None while the trial runs.
 
         Raises:
-            Damaged: The file cannot be read.
+            DamagedRecordError: The file cannot be read.
         """
         return _read(self.path / "result.json", result_from_json)
 
@@ -250,11 +250,11 @@ def _read(path: Path, parse: Callable[[bytes], Read]) -> Read | None:
     except ValidationError as error:
         raise _damaged(path, error.errors()[0]["msg"]) from error
     except OSError as error:
-        raise Damaged(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise DamagedRecordError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _damaged(path: Path, reason: str) -> Damaged:
-    return Damaged(
+def _damaged(path: Path, reason: str) -> DamagedRecordError:
+    return DamagedRecordError(
         f"{path} is damaged ({reason}). Restore the file, or delete the folder {path.parent}: "
         "the next `workbench run` or `workbench confirm` then trains this trial again."
     )
@@ -264,7 +264,7 @@ def scan(study_directory: Path) -> list[tuple[TrialDirectory, TrialSpec]]:
     """Every trial of a study on disk, sorted by role, group and number.
 
     Raises:
-        Damaged: A specification cannot be read, or is in another trial's directory.
+        DamagedRecordError: A specification cannot be read, or is in another trial's directory.
     """
     trials = []
     # A selection's runs are one level deeper: strategy, candidate, number.

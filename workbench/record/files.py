@@ -131,11 +131,11 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-class LockUnsupported(OSError):
+class LockUnsupportedError(OSError):
     """The file system has no locks; the message names the file."""
 
 
-class Locked(Exception):
+class LockedError(Exception):
     """Another process holds the lock; the message is the holder's note."""
 
 
@@ -154,12 +154,12 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
 
     Args:
         path: The lock's file; created if needed, and never deleted.
-        note: Describes the holder, for the message of ``Locked``.
+        note: Describes the holder, for the message of ``LockedError``.
         wait_seconds: How long to wait for another holder; may be infinite.
 
     Raises:
-        Locked: The holder did not release it in time.
-        LockUnsupported: The file system has no locks.
+        LockedError: The holder did not release it in time.
+        LockUnsupportedError: The file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not "w+", which would delete the holder's note.
@@ -172,12 +172,12 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     file.seek(0)
-                    raise Locked(file.read().strip()) from None
+                    raise LockedError(file.read().strip()) from None
                 time.sleep(0.05)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:
                     raise
-                raise LockUnsupported(
+                raise LockUnsupportedError(
                     f"{path}: this file system does not support file locks (flock: "
                     f"{error.strerror}). Choose a --home on a local disk, or mount the file "
                     "system with locks."

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from workbench.report.material import Material
 
 if TYPE_CHECKING:
-    from workbench.report.summary import Composed
+    from workbench.report.summary import ReportContent
 
 __all__ = ["Material", "compose", "markdown_summary"]
 
 
-def compose(material: Material, *, figures: bool = True) -> Composed:
+def compose(material: Material, *, figures: bool = True) -> ReportContent:
     """The content of a report and its figures; see ``summary.compose``."""
     # Here and below: a command that writes no report must not wait for pandas, Jinja and SciPy.
     from workbench.report import summary

@@ -10,12 +10,12 @@ from typing import Any
 from workbench.record import Objective
 from workbench.report import wording
 from workbench.report.checks import Check
-from workbench.report.methods import Trained, UsedMethod
+from workbench.report.methods import TrainingSummary, UsedMethod
 from workbench.report.mistakes import StrategyMistakes
 from workbench.report.results import ConfirmationResult, Row
 from workbench.report.table import StrategyResult, TrialResult
 from workbench.report.templates import words
-from workbench.tracker.stored_study import Cited
+from workbench.tracker.stored_study import CitedValue
 from workbench.verdict import Verdict, as_json
 
 _SCHEMA = 2
@@ -59,7 +59,7 @@ class FigureEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class VerdictDetails:
     """A verdict and its basis, from which tables and numbers for a paper are written.
 
     Attributes:
@@ -80,7 +80,7 @@ class Judged:
     study: str
     verdict: Verdict
     confirmation: ConfirmationResult | None = None
-    cited: tuple[Cited, ...] = ()
+    cited: tuple[CitedValue, ...] = ()
     test: str | None = None
     emphasis: str | None = None
     columns: str | None = None
@@ -122,7 +122,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary(Judged):
+class Summary(VerdictDetails):
     """The content of report.json; dictionaries go to the templates as they are.
 
     Attributes:
@@ -162,7 +162,7 @@ class Summary(Judged):
     epochs: dict[str, int] | None
     plan: dict[str, Any] | None
     methods: tuple[UsedMethod, ...]
-    training: Trained
+    training: TrainingSummary
     data: dict[str, Any]
     backbone: dict[str, Any]
     figures: tuple[FigureEntry, ...]

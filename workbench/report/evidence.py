@@ -24,7 +24,7 @@ from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict.contrast import ALL
-from workbench.verdict.refusals import Refused, because
+from workbench.verdict.refusals import ClaimError, because
 
 _EARLIER_RULE = (
     "The protocol was written for an earlier rule (Holm's correction over all pairs), so the rule"
@@ -255,7 +255,7 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
                 f"{arm.name} has test values of {len(tested)} configurations ({several}),"
                 " expected 1."
             )
-            yield Doubt(rule=2, word=Word.NOT_COMPARABLE, text=str(Refused(2, found)))
+            yield Doubt(rule=2, word=Word.NOT_COMPARABLE, text=str(ClaimError(2, found)))
 
 
 def _data(confirmation: Confirmation) -> Iterator[Doubt]:

@@ -32,7 +32,7 @@ class Method(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class TrainingSummary:
     """How all trials train, for texts.
 
     Attributes:
@@ -169,7 +169,7 @@ def _order(text: str) -> tuple[float, str]:
         return float("inf"), text
 
 
-def training(study: StoredStudy) -> Trained:
+def training(study: StoredStudy) -> TrainingSummary:
     """What a training starts from, and what its seed redraws.
 
     For the study's own training code, the texts state only what it receives.
@@ -183,7 +183,7 @@ def training(study: StoredStudy) -> Trained:
     parts = _data_redrawn(study.data)
     if own:
         drawn = f"{parts or 'no data'}, and is passed to the study's own training code"
-        return Trained(own=_shown(own), scratch=scratch, redrawn=drawn)
+        return TrainingSummary(own=_shown(own), scratch=scratch, redrawn=drawn)
     if any(plan.get("keep_head") for plan in plans) or (any(weights) and not all(weights)):
         first = "the initialisation of all layers without given weights"
     # The study's own network code may load weights, of which the plan knows nothing.
@@ -194,7 +194,7 @@ def training(study: StoredStudy) -> Trained:
     redrawn = [*([parts] if parts else []), "the order of the training data", first]
     if not plans or any(plan.get("augmentation", True) for plan in plans):
         redrawn.append("the augmentation")
-    return Trained(own=None, scratch=scratch, redrawn=joined(redrawn))
+    return TrainingSummary(own=None, scratch=scratch, redrawn=joined(redrawn))
 
 
 def _data_redrawn(data: Data) -> str:

@@ -18,7 +18,7 @@ _NEEDED = ("metric", "direction", "seeds", "contrast", "strategies", "baseline")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedArm:
     """A configuration that is to be confirmed.
 
     Attributes:
@@ -48,7 +48,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Absent:
+class UnconfirmedStrategy:
     """A strategy that could not be confirmed, with the reason."""
 
     strategy: str
@@ -78,7 +78,7 @@ class Protocol:
     direction: Literal["maximize", "minimize"]
     contrast: str
     seeds: tuple[str, ...]
-    baseline: Planned
+    baseline: PlannedArm
     trials: Mapping[str, int | None]
     levels: Mapping[str, Mapping[str, str]]
     schema: int = 2
@@ -94,7 +94,7 @@ class Protocol:
     pairs: int | None = None
     epoch: str | None = None
     finalists: int | None = None
-    not_comparable: tuple[Absent, ...] = ()
+    not_comparable: tuple[UnconfirmedStrategy, ...] = ()
     candidates: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
     selection_configs: int | None = None
     selection_seeds: int = 0
@@ -122,7 +122,7 @@ class Protocol:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class SelectedCandidate:
     """The candidate of a strategy that the selection chose."""
 
     candidate: int
@@ -140,8 +140,8 @@ class Selection:
         default_is: The strategy whose chosen configuration is the default one.
     """
 
-    arms: tuple[Planned, ...]
-    chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    arms: tuple[PlannedArm, ...]
+    chosen: Mapping[str, SelectedCandidate] = field(default_factory=dict)
     means: Mapping[tuple[str, int], float | None]
     default_is: str | None = None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from workbench.record import Role, State
 from workbench.report.material import Material
 from workbench.report.protocol import (
-    Planned,
+    PlannedArm,
     Protocol,
     Selection,
     read_protocol,
@@ -22,7 +22,7 @@ from workbench.tracker.trial_run import TrialRun
 class Arm:
     """A configuration that is confirmed, with a run for each seed that has one."""
 
-    plan: Planned
+    plan: PlannedArm
     runs: Mapping[str, TrialRun]
 
     @property
@@ -154,13 +154,13 @@ def _fresh(material: Material, protocol: Protocol) -> tuple[str, ...]:
     return () if second is None or protocol.looks < 2 else read_second_look(second.protocol)
 
 
-def _planned(protocol: Protocol, chosen: Selection | None) -> Sequence[Planned]:
+def _planned(protocol: Protocol, chosen: Selection | None) -> Sequence[PlannedArm]:
     """The arms; before the selection has ended, those that it can select at most."""
     if chosen and chosen.arms:
         return chosen.arms
     names = [*protocol.candidates] or [*protocol.levels]
     arms = [
-        Planned(name=name, strategy=name, levels=protocol.levels.get(name, {}))
+        PlannedArm(name=name, strategy=name, levels=protocol.levels.get(name, {}))
         for name in names[: protocol.finalists or len(names)]
     ]
     return [*arms, protocol.baseline]

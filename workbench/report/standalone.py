@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.report import templates, tidy, wording, writing
-from workbench.report.content import FigureEntry, Judged
+from workbench.report.content import FigureEntry, VerdictDetails
 from workbench.report.figures import (
     CONFIRMATION,
     Findings,
@@ -91,9 +91,9 @@ def write(
     return folder.resolve() / "index.html"
 
 
-def _summary(study: str, verdict: Verdict, *, external: bool) -> Judged:
+def _summary(study: str, verdict: Verdict, *, external: bool) -> VerdictDetails:
     rows = list(wording.rows(verdict)) if verdict.word in wording.COMPARED else []
-    return Judged(
+    return VerdictDetails(
         study=study,
         verdict=verdict,
         test=wording.primary_test(verdict),
@@ -105,7 +105,7 @@ def _summary(study: str, verdict: Verdict, *, external: bool) -> Judged:
 
 
 def _texts(
-    summaries: Sequence[Judged],
+    summaries: Sequence[VerdictDetails],
     outcome: ResultsVerdict,
     figures: Sequence[FigureEntry],
     venue: str,
@@ -130,7 +130,7 @@ def _texts(
     }
 
 
-def _datasets(summary: Judged, outcome: ResultsVerdict, venue: str) -> str:
+def _datasets(summary: VerdictDetails, outcome: ResultsVerdict, venue: str) -> str:
     """Mean and SD of each strategy on each data set; nothing is emphasised."""
     verdicts = outcome.datasets
     names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))

@@ -36,7 +36,7 @@ from workbench.verdict import decide
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composed:
+class ReportContent:
     """What a report is written from.
 
     Attributes:
@@ -49,7 +49,7 @@ class Composed:
     material: Material
 
 
-def compose(material: Material, *, figures: bool = True) -> Composed:
+def compose(material: Material, *, figures: bool = True) -> ReportContent:
     """Read, judge and describe a study.
 
     Args:
@@ -167,7 +167,7 @@ def compose(material: Material, *, figures: bool = True) -> Composed:
         left_out=left_out,
         provenance=description.provenance(study, trials, material.trials),
     )
-    return Composed(summary=summary, numbers=numbers, material=material)
+    return ReportContent(summary=summary, numbers=numbers, material=material)
 
 
 def _importances(shown: Any) -> dict[str, Any] | None:

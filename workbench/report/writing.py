@@ -18,7 +18,7 @@ from workbench.report import templates, tidy
 from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
 from workbench.report.percent import in_percent
-from workbench.report.summary import Composed, compose
+from workbench.report.summary import ReportContent, compose
 
 # What Workbench writes to a report's folder; everything else in it belongs to the user.
 CONTENTS = (
@@ -28,7 +28,7 @@ CONTENTS = (
 
 
 def write(
-    composed: Composed, folder: Path, venue: str = "neurips", *, percent: bool = False
+    composed: ReportContent, folder: Path, venue: str = "neurips", *, percent: bool = False
 ) -> Path:
     """Write the whole report, or leave the folder as it was.
 

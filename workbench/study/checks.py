@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from workbench import downloads, usercode
-from workbench.downloads import Absent
+from workbench.downloads import NotDownloadedError
 from workbench.record.strategy import Knobs
 from workbench.study.config import recipes
 from workbench.study.config.document import Location, Problem, StudyFileError
@@ -167,7 +167,7 @@ class _StudyChecks:
         try:
             check()
         except (ValueError, OSError, MemoryError) as error:
-            if self._inputs.pending and isinstance(error, Absent):
+            if self._inputs.pending and isinstance(error, NotDownloadedError):
                 self._inputs.lacks(error)
                 return None
             return error

@@ -46,7 +46,7 @@ _FIRST_OPTIONS: dict[str, set[str]] = {
 }
 
 
-class Planned(NamedTuple):
+class PlannedTrial(NamedTuple):
     """A plan, and the hash of the data set that it is made for."""
 
     plan: Plan
@@ -56,8 +56,8 @@ class Planned(NamedTuple):
 def define(
     config: StudyConfig,
     strategy: Strategy,
-    usual: Planned,
-    choices: Mapping[tuple[str, str], Planned],
+    usual: PlannedTrial,
+    choices: Mapping[tuple[str, str], PlannedTrial],
 ) -> dict[str, Any]:
     """What the results of one group have in common.
 
@@ -172,8 +172,8 @@ def _anywhere(value: Any, folder: Path) -> Any:
 def _ranges(
     config: StudyConfig,
     strategy: Strategy,
-    usual: Planned,
-    choices: Mapping[tuple[str, str], Planned],
+    usual: PlannedTrial,
+    choices: Mapping[tuple[str, str], PlannedTrial],
 ) -> list[dict[str, Any]]:
     """The ranges that may apply to a group, and what the levels of its choices set."""
     given, chosen = space.labels_given(config, strategy), space.chosen_in(config)
@@ -198,8 +198,8 @@ def _ranges(
 def _content(
     config: StudyConfig,
     level: Level,
-    planned: Planned | None,
-    usual: Planned,
+    planned: PlannedTrial | None,
+    usual: PlannedTrial,
 ) -> dict[str, Any]:
     """What a level sets, and the content of the files, data and weights that it adds.
 

@@ -20,7 +20,7 @@ Cell = TypeVar("Cell")
 MOST = 20_000
 
 
-class TooMany(ValueError):
+class TooManyPointsError(ValueError):
     """A grid has more points than may be visited."""
 
 
@@ -34,7 +34,7 @@ def cells(propose: Callable[[Pick], Cell], points: int, *, most: int = MOST) -> 
         most: Cells at most.
 
     Raises:
-        TooMany: There are more.
+        TooManyPointsError: There are more.
     """
 
     def walk(chosen: list[Any]) -> Iterator[Cell]:
@@ -56,7 +56,7 @@ def cells(propose: Callable[[Pick], Cell], points: int, *, most: int = MOST) -> 
 
     for number, cell in enumerate(walk([])):
         if number == most:
-            raise TooMany
+            raise TooManyPointsError
         yield cell
 
 
@@ -64,7 +64,7 @@ def values_of(entry: Interval | Categorical, points: int) -> list[Any]:
     """The values of one range or choice that a grid visits, labels of a choice.
 
     Raises:
-        TooMany: There are more than any grid may have.
+        TooManyPointsError: There are more than any grid may have.
     """
     if isinstance(entry, Categorical):
         return [level.label for level in entry.levels]
@@ -73,7 +73,7 @@ def values_of(entry: Interval | Categorical, points: int) -> list[Any]:
         # A whole number of steps may come out slightly too small by rounding.
         count = math.floor((entry.high - entry.low) / entry.step + 1e-9) + 1
     if count > MOST:
-        raise TooMany
+        raise TooManyPointsError
     if entry.step:
         values = [entry.low + index * entry.step for index in range(count)]
     elif entry.log:

@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench import backbones, datasets, record, tasks, usercode
 from workbench.backbones.depth import resolve_depth
-from workbench.downloads import Absent
+from workbench.downloads import NotDownloadedError
 from workbench.record.file_cache import FileCache, FileState
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Plan, Weights
@@ -72,7 +72,7 @@ class Inputs:
         """As ``sizes``; empty while the data must still be downloaded."""
         try:
             return self.sizes(knobs)
-        except Absent as absent:
+        except NotDownloadedError as absent:
             self.lacks(absent)
             return {}
 
@@ -192,7 +192,7 @@ class Inputs:
             data = self.data(knobs)
             task = tasks.build(self._task(knobs), data.classes, data.train.targets)
             shape, outputs = data.input_shape, task.outputs
-        except Absent as absent:
+        except NotDownloadedError as absent:
             self.lacks(absent)
             shape, outputs = self._expected(knobs)
         source = knobs["backbone"].get("weights")
@@ -201,11 +201,11 @@ class Inputs:
             if named is not None and named.source.endswith(weights.STUDY_SUFFIXES):
                 named = None  # Its study has not run yet.
             staged, notes = self._built(knobs, named, shape, outputs)
-        except Absent as absent:
+        except NotDownloadedError as absent:
             self.lacks(absent)
             try:
                 staged, notes = self._built(knobs, None, shape, outputs)
-            except Absent as still:
+            except NotDownloadedError as still:
                 self.lacks(still)
                 return Outline(name=written["name"], stages=())
         return Outline(name=written["name"], stages=tuple(describe(staged)), notes=tuple(notes))
@@ -257,7 +257,7 @@ class Inputs:
             interrupted=lambda: False,
         )
 
-    def lacks(self, absent: Absent) -> None:
+    def lacks(self, absent: NotDownloadedError) -> None:
         """Note what must be downloaded first; raises it unless ``pending``."""
         if not self.pending:
             raise absent
@@ -279,7 +279,7 @@ class Inputs:
         """The weights that a study file names: a family's own, a file's, or another study's best.
 
         Raises:
-            Absent: They have to be downloaded first.
+            NotDownloadedError: They have to be downloaded first.
             ValueError: There are none, in words for the author of the study file.
         """
         key = (source, str(backbone.get("name")))
@@ -288,7 +288,7 @@ class Inputs:
                 self._weights[key] = weights.find(
                     *key, folder=self._folder, home=self._home, pending=self.pending
                 )
-            except Absent as absent:
+            except NotDownloadedError as absent:
                 self.lacks(absent)
                 return Weights(source=source)
         return self._weights[key]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.record import Damaged
+from workbench.record import DamagedRecordError
 from workbench.record.files import write_atomically
 from workbench.tracker import location
 from workbench.tracker.shared_store import redacted
@@ -71,7 +71,7 @@ def locate(study_directory: Path) -> StorageLocation:
 
     Raises:
         StoreError: The address, or the file that names it, cannot be used.
-        Damaged: The file with what the study used before cannot be read.
+        DamagedRecordError: The file with what the study used before cannot be read.
     """
     home, known = study_directory.parents[2], _remembered(study_directory)
     given = os.environ.get(VARIABLE) or location.setting(home, "optuna_storage")
@@ -102,7 +102,7 @@ def _remembered(study_directory: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError) as error:
-        raise Damaged(
+        raise DamagedRecordError(
             f"{path} is damaged ({error}): it says which database Optuna's studies are in. Delete "
             f"it, and set {VARIABLE} for the next `workbench run`."
         ) from error

@@ -14,7 +14,7 @@ from workbench.study.config.document import StudyFileError, Unquoted
 from workbench.study.config.knobs import (
     Categorical,
     Interval,
-    Tuned,
+    TunedKnob,
     label,
     labels_of,
     labels_of_knobs,
@@ -81,7 +81,7 @@ def labels_given(config: StudyConfig, strategy: Strategy) -> dict[str, str]:
     return {**labels_of(config.recipe), **labels_of_knobs(strategy.knobs), **strategy.levels}
 
 
-def parameter_name(config: StudyConfig, tuned: Tuned, entry: Interval | Categorical) -> str:
+def parameter_name(config: StudyConfig, tuned: TunedKnob, entry: Interval | Categorical) -> str:
     """The Optuna name of an entry.
 
     In one Optuna study a name has one range: an entry that depends on an earlier choice carries
@@ -222,7 +222,7 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
         most = grid.MOST // len(config.groups)
         try:
             points += grid.cells(lambda pick: propose(config, strategy, pick), count, most=most)
-        except grid.TooMany:
+        except grid.TooManyPointsError:
             found = Unquoted(f"a grid of more than {grid.MOST:,} points in all strategies together")
             expected = f"at most {grid.MOST:,}: fewer points a range, ranges or strategies"
             problem = config.document.problem(("search", "sampler"), found, expected)

@@ -14,7 +14,7 @@ from workbench.record.strategy import Knobs, Plan, Scalar, Strategy
 from workbench.study import space
 from workbench.study.config.knobs import merged
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.fingerprint import Planned, define
+from workbench.study.fingerprint import PlannedTrial, define
 from workbench.study.inputs import Inputs
 from workbench.study.plans import plan_of
 from workbench.study.space import Proposal
@@ -158,6 +158,6 @@ class StudyStrategy:
         return define(
             study.config,
             self.strategy,
-            Planned(self.plan, digest(self.plan)),
-            {at: Planned(plan, digest(plan)) for at, plan in plans.items()},
+            PlannedTrial(self.plan, digest(self.plan)),
+            {at: PlannedTrial(plan, digest(plan)) for at, plan in plans.items()},
         )

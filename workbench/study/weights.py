@@ -30,7 +30,7 @@ def find(source: str, backbone: str, *, folder: Path, home: Path, pending: bool 
         pending: Accept a study that has not run yet in place of its weights.
 
     Raises:
-        Absent: They have to be downloaded first.
+        NotDownloadedError: They have to be downloaded first.
         ValueError: There are none, in words for the author of the study file.
     """
     entry = backbones.entry_of(backbone)

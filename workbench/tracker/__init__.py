@@ -166,7 +166,7 @@ class Tracker(TrialWriter):
         """A study as MLflow has it now, its runs read once.
 
         Raises:
-            UnknownStudy: MLflow has no such study.
+            UnknownStudyError: MLflow has no such study.
         """
         with self._store_errors():
             yield reader.Reading(self._client, self.uri, study)

@@ -130,7 +130,7 @@ class Connection:
 
         Raises:
             StoreError: It refuses, for example because another process has locked its store.
-            Unreachable: It does not answer now.
+            UnreachableError: It does not answer now.
         """
         from requests import RequestException
         from sqlalchemy.exc import SQLAlchemyError
@@ -261,7 +261,7 @@ class Connection:
             # The next attempt reads what there is: MLflow's client has repeated the request, and
             # the server may have made two runs.
             if on_server and seconds > location.request_seconds():
-                raise store.Unreachable(
+                raise store.UnreachableError(
                     f"MLflow at {self.uri} took {seconds:.0f} s to answer a request"
                 )
             runs.add(run)

@@ -18,7 +18,7 @@ from workbench.tracker.entry import PARENT
 from workbench.tracker.shared_store import check_reachable, redacted, without_credentials
 from workbench.tracker.store import StoreError
 from workbench.tracker.stored_run import Run
-from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name
+from workbench.verdict.results import ResultRow, Results, ResultsError, repeated, seed_name
 
 # MLflow's statuses as ``verdict.Run`` has them.
 _STATES = {
@@ -43,7 +43,7 @@ def read_experiment(uri: str, experiment: str, metric: str | None) -> Results:
         metric: Its name, which has no default: an experiment has several.
 
     Raises:
-        Unreadable: No such store, experiment or metric, a study of Workbench, or runs that cannot
+        ResultsError: No such store, experiment or metric, a study of Workbench, or runs that cannot
             be told apart.
     """
     runs = _runs(uri, experiment)
@@ -51,7 +51,7 @@ def read_experiment(uri: str, experiment: str, metric: str | None) -> Results:
         if "workbench.study" in run.tags or "workbench.role" in run.tags:
             # Its confirmation may be unfinished, and its protocol would be ignored.
             study = run.tags.get("workbench.study") or experiment
-            raise Unreadable(
+            raise ResultsError(
                 f"{study} is a study of Workbench: workbench report {study} says what may be"
                 " claimed."
             )
@@ -59,7 +59,7 @@ def read_experiment(uri: str, experiment: str, metric: str | None) -> Results:
     runs = [run for run in runs if run.run_id not in parents]
     metrics = sorted({name for run in runs for name in run.metrics})
     if metric is None or metric not in metrics:
-        raise Unreadable(_no_metric(experiment, metric, metrics))
+        raise ResultsError(_no_metric(experiment, metric, metrics))
     notes = list(_without_names(runs))
     rows = []
     for run in runs:
@@ -67,13 +67,13 @@ def read_experiment(uri: str, experiment: str, metric: str | None) -> Results:
         if row is not None:
             rows.append(row)
     if not rows:
-        raise Unreadable(
+        raise ResultsError(
             f"No run of the experiment {experiment!r} counts: expected runs with the metric"
             f" {metric} and the params or tags strategy and seed. {' '.join(notes[:5])}"
         )
     problems = [*repeated(rows), *_without_dataset(rows)]
     if problems:
-        raise Unreadable("\n".join(problems[:10]))
+        raise ResultsError("\n".join(problems[:10]))
     return Results(
         rows=tuple(rows), metric=metric, source=f"MLflow {experiment}", notes=tuple(notes)
     )
@@ -84,7 +84,7 @@ def _runs(uri: str, experiment: str) -> list[Run]:
     path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
     # MLflow would make an empty store where there is none.
     if uri.startswith("sqlite:///") and not path.is_file():
-        raise Unreadable(f"There is no MLflow store at {path}.")
+        raise ResultsError(f"There is no MLflow store at {path}.")
     location.limit_waiting()
     mlflow = import_mlflow()
     try:
@@ -94,11 +94,11 @@ def _runs(uri: str, experiment: str) -> list[Run]:
         number = ids.get(experiment, experiment)
         if number not in ids.values():
             hint = did_you_mean(experiment, ids) or f"; it has {listed(sorted(ids), 20)}."
-            raise Unreadable(f"MLflow at {redacted(uri)} has no experiment {experiment!r}{hint}")
+            raise ResultsError(f"MLflow at {redacted(uri)} has no experiment {experiment!r}{hint}")
         order = ["attributes.start_time ASC", "attributes.run_id ASC"]
         return [run_of(run) for run in pages(client.search_runs, [number], order_by=order)]
     except StoreError as error:
-        raise Unreadable(str(error)) from None
+        raise ResultsError(str(error)) from None
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
         problem = without_credentials(str(error), uri)
@@ -108,7 +108,7 @@ def _runs(uri: str, experiment: str) -> list[Run]:
                 f"it did not answer within {seconds} s. Check that the server works; the variable "
                 "MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."
             )
-        raise Unreadable(f"MLflow at {redacted(uri)} cannot be read: {problem}") from None
+        raise ResultsError(f"MLflow at {redacted(uri)} cannot be read: {problem}") from None
 
 
 def _row(run: Run, metric: str, notes: list[str]) -> ResultRow | None:

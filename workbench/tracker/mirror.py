@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from workbench.record import TrialDirectory
 from workbench.tracker import Tracker
-from workbench.tracker.store import Unreachable
+from workbench.tracker.store import UnreachableError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Mirror(threading.Thread):
         """The id of the parent run, which is opened if it is not yet.
 
         Raises:
-            StoreError: It cannot be opened; ``Unreachable``: not now.
+            StoreError: It cannot be opened; ``UnreachableError``: not now.
         """
         if self._parent is None:
             self._parent = self._open_parent()
@@ -214,7 +214,7 @@ class Mirror(threading.Thread):
 
     def _put_back(self, key: tuple[str, str], job: _Job, problem: Exception) -> None:
         self._failures += 1
-        self._unreachable = isinstance(problem, Unreachable)
+        self._unreachable = isinstance(problem, UnreachableError)
         now = time.monotonic()
         pause = min(self._first_retry * 2 ** (self._failures - 1), _LONGEST_RETRY_SECONDS)
         if self._hurry and not self._unreachable:

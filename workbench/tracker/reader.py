@@ -29,7 +29,7 @@ _PLANS = ("protocol.json", "selection.json", "protocol-2.json")
 _SHOWN = ("per_class.csv", "mistakes.json", *(f"{name}.png" for name in trial_artifacts.PICTURES))
 
 
-class UnknownStudy(LookupError):
+class UnknownStudyError(LookupError):
     """MLflow has no such study; the message lists all studies."""
 
 
@@ -40,7 +40,7 @@ class Reading:
         """Read all runs.
 
         Raises:
-            UnknownStudy: MLflow has no such study.
+            UnknownStudyError: MLflow has no such study.
         """
         self._client, self._uri, self._name = client, uri, name
         self._experiment_id = _experiment(client, uri, name)
@@ -50,7 +50,7 @@ class Reading:
         """The study as its driver described it; a file that MLflow lacks counts as empty.
 
         Raises:
-            UnknownStudy: It has no parent run, or all are in MLflow's bin.
+            UnknownStudyError: It has no parent run, or all are in MLflow's bin.
             StoreError: One of its files cannot be read, or describes another study.
         """
         name, client = self._name, self._client
@@ -58,7 +58,7 @@ class Reading:
         all_parents = [r for r in self._runs if PARENT not in r.tags and r.tags.get(KEY) in roles]
         parents = {roles[run.tags[KEY]]: run for run in all_parents if not run.deleted}
         if all_parents and not parents:
-            raise UnknownStudy(
+            raise UnknownStudyError(
                 f"The study {name} was deleted in MLflow at {self._uri}. `workbench sync"
                 f" {name}` restores it."
             )
@@ -283,15 +283,15 @@ def _trial(run: Run, study: str) -> TrialRun:
 
 def _experiment(client: RunClient, uri: str, name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
-        raise UnknownStudy(f"{name!r} is not a valid name of a study.")
+        raise UnknownStudyError(f"{name!r} is not a valid name of a study.")
     experiment_id = client.experiments().get(experiment_of(name))
     if experiment_id is None:
         raise _unknown(client, uri, name)
     return experiment_id
 
 
-def _unknown(client: RunClient, uri: str, name: str) -> UnknownStudy:
+def _unknown(client: RunClient, uri: str, name: str) -> UnknownStudyError:
     others = sorted(other for other in client.experiments() if other != name)
     hint = did_you_mean(name, others)
     studies = "" if hint else f". Its studies are: {', '.join(others) or 'none'}."
-    return UnknownStudy(f"MLflow at {uri} has no study {name!r}{hint or studies}")
+    return UnknownStudyError(f"MLflow at {uri} has no study {name!r}{hint or studies}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from workbench.record import experiment_of
-from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.store import StoreError, UnreachableError
 from workbench.tracker.stored_run import Run
 
 # What installs the modules that SQLAlchemy asks for, where the names differ.
@@ -93,7 +93,7 @@ def check_reachable(uri: str, label: str = "MLflow") -> None:
     """Connect to a database once: MLflow would try for minutes, whatever the database says.
 
     Raises:
-        Unreachable: It does not answer.
+        UnreachableError: It does not answer.
         StoreError: It refuses, or the library that talks to such a database is not installed.
     """
     if _is_server(uri) or uri.startswith("sqlite:"):
@@ -137,7 +137,7 @@ def problem_at(uri: str, error: Exception, label: str = "MLflow") -> StoreError:
     while deeper := below.__cause__ or below.__context__:
         below = deeper
     said = str(below) if isinstance(below, OSError) else said
-    return Unreachable(f"{label} at {redacted(uri)} cannot be reached now: {said}")
+    return UnreachableError(f"{label} at {redacted(uri)} cannot be reached now: {said}")
 
 
 def _refusal(uri: str, error: Exception, said: str) -> str | None:

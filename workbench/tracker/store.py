@@ -41,7 +41,7 @@ class StoreError(Exception):
     """The store cannot be used."""
 
 
-class Unreachable(StoreError):
+class UnreachableError(StoreError):
     """The store does not answer now. Trials need none: what is not sent now is sent later."""
 
 

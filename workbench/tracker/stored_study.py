@@ -170,7 +170,7 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cited:
+class CitedValue:
     """A value from the literature, from the study file."""
 
     name: str | None = None
@@ -249,7 +249,7 @@ class StoredStudy:
     plans_differ: bool = False
     baseline: str | None = None
     task: str = "classification"
-    cited: Annotated[tuple[Cited, ...], _at("content", "report", "cited")] = ()
+    cited: Annotated[tuple[CitedValue, ...], _at("content", "report", "cited")] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""

@@ -162,14 +162,14 @@ class TrialWriter(Connection):
             How many trials MLflow did not show as they are.
 
         Raises:
-            Damaged: A record cannot be read, or is one of another study.
+            DamagedRecordError: A record cannot be read, or is one of another study.
         """
         study, sent, seen = study_directory.name, set(), set()
         parents: dict[str, str] = {}
         best: dict[str, tuple[tuple[float, int], Run, TrialDirectory]] = {}
         for directory, spec in record.scan(study_directory):
             if spec.study != study:
-                raise record.Damaged(
+                raise record.DamagedRecordError(
                     f"{directory.path / 'spec.json'} is of the study {spec.study!r}, but lies in "
                     f"the folder of {study}. Rename the folder back, or move the trial away."
                 )

@@ -28,11 +28,11 @@ from torch import Tensor
 
 from workbench import downloads, record, usercode
 from workbench.backbones.stages import Staged
-from workbench.datasets.memmap import Mapped, sha256_of
+from workbench.datasets.memmap import MappedArray, sha256_of
 from workbench.engine import activations
-from workbench.engine.activations import NotReplayable, Request, Split, StoredActivations
+from workbench.engine.activations import NotReplayableError, Request, Split, StoredActivations
 from workbench.record import Role, TrialSpec, environment
-from workbench.record.files import Locked, is_abandoned, lock, own_writer, writing
+from workbench.record.files import LockedError, is_abandoned, lock, own_writer, writing
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
@@ -108,7 +108,7 @@ class ActivationStore:
                             _write(folder, request, split, verified=self._verified)
                         entry = _read(folder, split.first.values)
         # An error of the inputs themselves comes again where the model reads them.
-        except (OSError, NotReplayable) as error:
+        except (OSError, NotReplayableError) as error:
             _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
             return None
         if entry is None:
@@ -209,7 +209,7 @@ def _locked(path: Path, before: Callable[[], None]) -> Iterator[None]:
     with ExitStack() as stack:
         while True:
             before()
-            with suppress(Locked):
+            with suppress(LockedError):
                 stack.enter_context(lock(path, wait_seconds=_WAIT_SECONDS))
                 break
         yield
@@ -257,7 +257,7 @@ def _write(folder: Path, request: Request, split: Split, *, verified: int) -> No
         for values in maps:
             values.flush()
             path = Path(str(values.filename))
-            mapped = Mapped(
+            mapped = MappedArray(
                 path=path,
                 shape=tuple(values.shape),
                 sha256=record.sha256_of(path),
@@ -318,7 +318,7 @@ def _read(folder: Path, first: Sequence[Tensor] = ()) -> _Entry | None:
     try:
         described: list[dict[str, Any]] = json.loads((folder / "entry.json").read_bytes())
         files = [
-            Mapped(**{**entry, "path": folder / entry["path"], "shape": tuple(entry["shape"])})
+            MappedArray(**{**entry, "path": folder / entry["path"], "shape": tuple(entry["shape"])})
             for entry in described
         ]
         if all(sha256_of(file.path) == file.sha256 for file in files):

@@ -142,7 +142,7 @@ def data_of(spec: TrialSpec) -> Data:
     """The data of a trial, before its backbone's tokenizer.
 
     Raises:
-        Absent: They are not on this machine.
+        NotDownloadedError: They are not on this machine.
         ValueError: They cannot be read, or have changed since the study was planned.
     """
     data = datasets.load(

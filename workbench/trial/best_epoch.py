@@ -18,7 +18,7 @@ from workbench.trial.trainers import Trainer
 
 
 @dataclass(kw_only=True)
-class Chosen:
+class BestEpoch:
     """The epoch chosen so far by the objective's rule. A checkpoint stores these fields by name.
 
     Attributes:
@@ -51,7 +51,7 @@ def require_metric(result: EpochResult, objective: Objective) -> None:
         )
 
 
-def is_better(result: EpochResult, chosen: Chosen | None, objective: Objective) -> bool:
+def is_better(result: EpochResult, chosen: BestEpoch | None, objective: Objective) -> bool:
     """Whether a report replaces the one chosen so far; with ``epoch: last`` each one does."""
     best = None if chosen is None else chosen.value
     return objective.epoch == "last" or objective.better(result.metrics[objective.metric], best)
@@ -59,9 +59,9 @@ def is_better(result: EpochResult, chosen: Chosen | None, objective: Objective) 
 
 def choose(
     result: EpochResult, objective: Objective, trainer: Trainer, task: Task, data: Data
-) -> Chosen:
+) -> BestEpoch:
     """What is kept of the trainer's last report."""
-    chosen = Chosen(
+    chosen = BestEpoch(
         epoch=result.epoch,
         value=result.metrics[objective.metric],
         weights=trainer.weights(),

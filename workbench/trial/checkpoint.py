@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from workbench.record import TrialDirectory
-from workbench.trial.best_epoch import Chosen
+from workbench.trial.best_epoch import BestEpoch
 from workbench.trial.trainers import Trainer
 
 
 def write(
     directory: TrialDirectory,
     trainer: Trainer,
-    chosen: Chosen | None,
+    chosen: BestEpoch | None,
     micro_batch_size: int | None,
 ) -> None:
     """Store a checkpoint if the trainer has a state, whose tensors are written without a copy.
@@ -52,12 +52,12 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def restore(content: dict[str, Any], trainer: Trainer) -> Chosen | None:
+def restore(content: dict[str, Any], trainer: Trainer) -> BestEpoch | None:
     """Continue from a checkpoint; returns the best epoch so far."""
     trainer.restore(content["engine"])
     if content["chosen"] is None:
         return None
-    chosen = Chosen(**content["chosen"])
+    chosen = BestEpoch(**content["chosen"])
     if chosen.weights is None:
         chosen.weights = trainer.weights()
     return chosen

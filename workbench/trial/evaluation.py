@@ -23,7 +23,7 @@ from workbench.record import TrialDirectory, TrialSpec
 from workbench.tasks.task import Task
 from workbench.trial import artifacts, predictions
 from workbench.trial.activations import ActivationStore
-from workbench.trial.best_epoch import Chosen
+from workbench.trial.best_epoch import BestEpoch
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,12 +37,12 @@ _MODEL_TOLERANCE = 1e-3
 _SUM_TOLERANCE = 1e-5
 
 
-class Untestable(ValueError):
+class UntestableError(ValueError):
     """A confirmation run cannot be tested; the message says what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class EvaluationResult:
     """The result of the test.
 
     Attributes:
@@ -66,7 +66,7 @@ def must_be_open(directory: TrialDirectory, spec: TrialSpec) -> None:
     tested.
 
     Raises:
-        Sealed: The study's protocol is missing, or is not the one that planned this run.
+        SealedError: The study's protocol is missing, or is not the one that planned this run.
     """
     datasets.must_be_open(_protocol(directory, spec), spec.protocol)
 
@@ -75,12 +75,12 @@ def measure(
     directory: TrialDirectory,
     spec: TrialSpec,
     *,
-    chosen: Chosen,
+    chosen: BestEpoch,
     data: Data,
     task: Task,
     device: torch.device,
     before: Callable[[], None],
-) -> Tested:
+) -> EvaluationResult:
     """Measure the kept model of a confirmation run on the test split.
 
     The model is rebuilt from the weights of the chosen epoch and evaluated as in validation: on the
@@ -96,12 +96,12 @@ def measure(
         before: Called before every batch; may raise.
 
     Raises:
-        Sealed: See ``must_be_open``.
-        Untestable: No model of the plan's backbone was kept, it is not the one that was validated,
-            the task does not measure the objective's metric, or a metric is not finite.
+        SealedError: See ``must_be_open``.
+        UntestableError: No model of the plan's backbone was kept, it is not the one that was
+            validated, the task does not measure the objective's metric, or a metric is not finite.
     """
     if chosen.weights is None:
-        raise Untestable(
+        raise UntestableError(
             f"{spec.plan.trial or 'The training'} kept no model to test. Yield a state dict of the "
             "plan's backbone with the metrics, or train trial.staged."
         )
@@ -114,8 +114,8 @@ def measure(
             input_shape=data.input_shape,
             outputs=task.outputs,
         )
-    except inference.WeightsMismatch as error:
-        raise Untestable(f"{error} The test needs a model of that backbone.") from error
+    except inference.WeightsMismatchError as error:
+        raise UntestableError(f"{error} The test needs a model of that backbone.") from error
     # A part whose images are read lazily, unlike those of validation, stays on the CPU: a GPU would
     # resize them with other numbers.
     kind = type(data.validation.inputs)
@@ -161,7 +161,7 @@ def measure(
     target = tasks.target_of(plan.task)
     with torch.inference_mode():
         table = predictions.table(data, task, target=target, outputs=every, scores=scores)
-    return Tested(metrics=metrics, table=table)
+    return EvaluationResult(metrics=metrics, table=table)
 
 
 def _protocol(directory: TrialDirectory, spec: TrialSpec) -> Path:
@@ -207,7 +207,7 @@ def _require_validated(spec: TrialSpec, validated: float, again: Mapping[str, fl
         value, validated, rel_tol=_MODEL_TOLERANCE, abs_tol=_MODEL_TOLERANCE
     ):
         measured = "has no such metric" if value is None else f"has {value:.6g}"
-        raise Untestable(
+        raise UntestableError(
             f"{spec.plan.trial} reported {metric} {validated:.6g}, but the model that it kept "
             f"{measured} when the plan's task measures it. Keep the weights that were validated."
         )
@@ -215,13 +215,13 @@ def _require_validated(spec: TrialSpec, validated: float, again: Mapping[str, fl
 
 def _check_metrics(metrics: Mapping[str, float], metric: str) -> None:
     if metric not in metrics:
-        raise Untestable(
+        raise UntestableError(
             f"The test has no metric {metric}, which the study compares; "
             f"it has {', '.join(metrics)}."
         )
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise Untestable(f"diverged on the test split: {name} is {value}")
+            raise UntestableError(f"diverged on the test split: {name} is {value}")
 
 
 def _mean_is(scores: Tensor, value: float) -> bool:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workbench.backbones import WeightsError
-from workbench.backbones.stages import OutOfMemory
-from workbench.datasets import Sealed
-from workbench.downloads import Absent
-from workbench.trial.evaluation import Untestable
+from workbench.backbones.stages import OutOfMemoryError
+from workbench.datasets import SealedError
+from workbench.downloads import NotDownloadedError
+from workbench.trial.evaluation import UntestableError
 from workbench.usercode import UserCodeError, last_line
 
 # Their messages are complete sentences; the name of the class would add nothing.
-_SELF_EXPLANATORY = (Absent, WeightsError, UserCodeError, OutOfMemory, Sealed, Untestable)
+_SELF_EXPLANATORY = (
+    NotDownloadedError,
+    WeightsError,
+    UserCodeError,
+    OutOfMemoryError,
+    SealedError,
+    UntestableError,
+)
 
 
 def reason(failure: Exception, code: Mapping[str, str]) -> str:

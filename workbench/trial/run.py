@@ -19,13 +19,13 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from workbench import backbones, record, tasks
-from workbench.backbones.stages import OutOfMemory
+from workbench.backbones.stages import OutOfMemoryError
 from workbench.datasets import Data
 from workbench.datasets.preparation import Preparation, preparation_of
 from workbench.engine import memory
 from workbench.engine.batches import is_dead_loader
 from workbench.engine.devices import choose_device, set_gpu_precision
-from workbench.engine.loop import Diverged, Interrupted
+from workbench.engine.loop import DivergedError, Interrupted
 from workbench.record import (
     Decision,
     EpochResult,
@@ -47,8 +47,8 @@ from workbench.trial import (
     failures,
     saved_weights,
 )
-from workbench.trial.best_epoch import Chosen
-from workbench.trial.evaluation import Tested
+from workbench.trial.best_epoch import BestEpoch
+from workbench.trial.evaluation import EvaluationResult
 from workbench.trial.trainers import Trainer, trainer_of
 
 _LOGGER = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
 
     Raises:
         Fenced: The driver has given the trial to another worker.
-        Locked: An earlier attempt is still running.
+        LockedError: An earlier attempt is still running.
         DiskError: The record cannot be written. The trial has not failed; it can be resumed from
             its last checkpoint.
         Lost: A loader process died. The next attempt continues from the last checkpoint.
@@ -125,7 +125,7 @@ class _Attempt:
     interrupted: Callable[[], bool]
     history: list[EpochResult]
     begun: int = field(default_factory=record.now)
-    chosen: Chosen | None = None
+    chosen: BestEpoch | None = None
     trainer: Trainer | None = None
     data: Data | None = None
     preparation: Preparation | None = None
@@ -134,7 +134,7 @@ class _Attempt:
     provenance: Mapping[str, str] = field(default_factory=dict)
     peak_is_known: bool = False
     peak: int | None = None
-    tested: Tested | None = None
+    tested: EvaluationResult | None = None
     restarted: bool = False
     micro_batch_size: int | None = None
     keeps_weights: bool = True
@@ -146,7 +146,7 @@ class _Attempt:
                 state, reason = self._train_and_test()
         except Interrupted:
             state, reason = State.PARKED, "interrupted"
-        except Diverged as divergence:
+        except DivergedError as divergence:
             state, reason = State.FAILED, str(divergence)
         except (Fenced, DiskError):
             raise  # Not a failure of the trial: no result is written.
@@ -240,10 +240,10 @@ class _Attempt:
         """Train; once more with half the micro-batch where that runs out of memory."""
         try:
             return self._train_once()
-        except OutOfMemory as failure:
+        except OutOfMemoryError as failure:
             if (half := self.micro_batch_size) is not None:
                 again = f"{failure} This was the second try, with micro_batch_size: {half}."
-                raise OutOfMemory(again) from failure
+                raise OutOfMemoryError(again) from failure
             half = self._half_micro_batch()
             if half is None:
                 raise

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from workbench.datasets import Data
-    from workbench.trial.best_epoch import Chosen
+    from workbench.trial.best_epoch import BestEpoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ _from_json = TypeAdapter(Description).validate_json
 
 
 def _describe(
-    spec: TrialSpec, chosen: Chosen, data: Data, preparation: Preparation, sha256: str
+    spec: TrialSpec, chosen: BestEpoch, data: Data, preparation: Preparation, sha256: str
 ) -> Description:
     plan, target = spec.plan, tasks.target_of(spec.plan.task)
     targets = None
@@ -138,7 +138,7 @@ def read_description(path: Path) -> Description:
 def write_weights(
     directory: TrialDirectory,
     spec: TrialSpec,
-    chosen: Chosen,
+    chosen: BestEpoch,
     data: Data,
     preparation: Preparation,
 ) -> None:

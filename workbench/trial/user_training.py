@@ -24,7 +24,7 @@ from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.engine import devices, inference
-from workbench.engine.loop import Diverged, Interrupted
+from workbench.engine.loop import DivergedError, Interrupted
 from workbench.record import EpochResult, now
 from workbench.record.seeds import derive
 from workbench.record.strategy import Plan
@@ -130,7 +130,7 @@ class UserTrial:
 
         Raises:
             Interrupted: The trial was asked to stop.
-            Diverged: A metric is not finite.
+            DivergedError: A metric is not finite.
             UserCodeError: The function is not a generator function, or yields no metrics.
         """
         function = usercode.load(self.reference)
@@ -211,7 +211,7 @@ class UserTrial:
         self._weights = tensors
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise Diverged(number * plan.report_every, f"{name} is {value}")
+                raise DivergedError(number * plan.report_every, f"{name} is {value}")
         metrics.setdefault("seconds", seconds)
         if isinstance(report, EpochResult):
             return replace(report, epoch=number, metrics=metrics)

@@ -28,12 +28,13 @@ from workbench.verdict.judgement import (
     Word,
     as_json,
 )
-from workbench.verdict.refusals import REFUSALS, Refusal, Refused
+from workbench.verdict.refusals import REFUSALS, ClaimError, Refusal
 
 __all__ = [
     "ALPHA",
     "REFUSALS",
     "Arm",
+    "ClaimError",
     "Comparison",
     "Design",
     "Doubt",
@@ -41,7 +42,6 @@ __all__ = [
     "Evidence",
     "Level",
     "Refusal",
-    "Refused",
     "Run",
     "SeedPlan",
     "Side",

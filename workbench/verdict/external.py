@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.verdict import Design, Doubt, Level, Refused, Verdict, as_json, question
+from workbench.verdict import ClaimError, Design, Doubt, Level, Verdict, as_json, question
 from workbench.verdict.across import combining, deciding, ranks
 from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.across.ranks import PairCounts, Ranks
 from workbench.verdict.guards import data_sets
-from workbench.verdict.results import Results, Unreadable
+from workbench.verdict.results import Results, ResultsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def judge(results: Results, design: Design, baseline: str | None) -> ResultsVerd
     """Compare the strategies on each data set and over all of them.
 
     Raises:
-        Unreadable: The results cannot be compared as asked; the message says why.
+        ResultsError: The results cannot be compared as asked; the message says why.
     """
     names = question.check(results.rows, design, baseline)
     verdicts = {}
@@ -85,7 +85,7 @@ def combine(studies: Sequence[ConfirmedStudy], source: str) -> ResultsVerdict:
     """The verdict over the data sets, or the searches of one data set, of finished studies.
 
     Raises:
-        Unreadable: They cannot be combined; the message says why.
+        ResultsError: They cannot be combined; the message says why.
     """
     names, verdicts, design = combining.by_dataset(studies)
     found = _over_all(
@@ -111,7 +111,7 @@ def _over_all(
     """The verdict over all data sets, from the verdict on each.
 
     Raises:
-        Unreadable: What are called data sets are none.
+        ResultsError: What are called data sets are none.
     """
     if len(verdicts) == 1:
         (verdict,) = verdicts.values()
@@ -119,8 +119,8 @@ def _over_all(
     try:
         data_sets(list(verdicts), seeds={row.seed for row in results.rows})
         ranks.different(results.rows)
-    except Refused as error:
-        raise Unreadable(str(error)) from None
+    except ClaimError as error:
+        raise ResultsError(str(error)) from None
     return ResultsVerdict(
         results=results,
         verdict=deciding.over_data_sets(names, verdicts, design, doubts=doubts, caveat=caveat),

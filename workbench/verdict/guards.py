@@ -1,6 +1,6 @@
 """Guards that refuse what must not be claimed; figures, tables and commands call them.
 
-Each raises ``Refused`` or returns.
+Each raises ``ClaimError`` or returns.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from workbench.messages import counted, joined
 from workbench.verdict import seed_names
 from workbench.verdict.evidence import Doubt
-from workbench.verdict.refusals import Refused, because
+from workbench.verdict.refusals import ClaimError, because
 
 
 def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> None:
@@ -21,17 +21,17 @@ def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> None:
         seeds: Names of the seeds of the same study.
 
     Raises:
-        Refused: A name is a number or has a seed, fold, epoch, split, replicate or run in it, or
+        ClaimError: A name is a number or has a seed, fold, epoch, split, replicate or run in it, or
             three names or more differ in a number alone. Two may: CIFAR-10 and CIFAR-100.
     """
     different = list(dict.fromkeys(names))
     odd = [name for name in different if name in seeds or seed_names.names_one(name)]
     if odd:
-        raise Refused(
+        raise ClaimError(
             8, f"{joined(odd, 6)} look like seeds, folds or epochs, expected names of data sets."
         )
     if len(different) > 2 and seed_names.differ_in_a_number(different):
-        raise Refused(
+        raise ClaimError(
             8,
             f"{joined(different, 6)} differ only in a number, like parts of one data set, expected"
             " names of data sets.",
@@ -46,12 +46,12 @@ def expected_maximum(sampler: str, *, pruned: int = 0) -> None:
         pruned: How many of them were pruned and so have no value.
 
     Raises:
-        Refused: The draws are not independent, or some have no value.
+        ClaimError: The draws are not independent, or some have no value.
     """
     if sampler != "random":
-        raise Refused(12, f"The trials were proposed by {sampler!r}, expected 'random'.")
+        raise ClaimError(12, f"The trials were proposed by {sampler!r}, expected 'random'.")
     if pruned:
-        raise Refused(12, f"{counted(pruned, 'pruned trial')} without a value, expected none.")
+        raise ClaimError(12, f"{counted(pruned, 'pruned trial')} without a value, expected none.")
 
 
 def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from workbench.messages import did_you_mean, joined
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide, seed_names
-from workbench.verdict.results import ResultRow, Unreadable
+from workbench.verdict.results import ResultRow, ResultsError
 
 # What the name of a metric says of its values: that lower ones are better, or that it is a share.
 _ERROR = re.compile(
@@ -45,31 +45,31 @@ def check(rows: Sequence[ResultRow], design: Design, baseline: str | None) -> tu
         baseline: Strategy that the others are compared with; None compares all pairs.
 
     Raises:
-        Unreadable: Fewer than two, a data set without the baseline, an effect that is none, or a
+        ResultsError: Fewer than two, a data set without the baseline, an effect that is none, or a
             direction, values or seeds that cannot be what they are called.
     """
     names = tuple(dict.fromkeys(row.strategy for row in rows))
     if len(names) < 2:
-        raise Unreadable(f"There is one strategy, {names[0]!r}; a comparison needs two.")
+        raise ResultsError(f"There is one strategy, {names[0]!r}; a comparison needs two.")
     if baseline is not None and baseline not in names:
         hint = did_you_mean(baseline, names) or f"; there are {joined(names, 20)}."
-        raise Unreadable(f"The baseline {baseline!r} is not a strategy here{hint}")
+        raise ResultsError(f"The baseline {baseline!r} is not a strategy here{hint}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
         # Without the baseline a data set would have no pair to compare.
         here = {row.strategy for row in rows if row.dataset == dataset}
         if baseline is not None and baseline not in here:
-            raise Unreadable(
+            raise ResultsError(
                 f"The data set {dataset} has no run of the baseline {baseline!r}, only of"
                 f" {', '.join(sorted(here))}. Add its runs, or remove the data set."
             )
     effect = design.smallest_effect
     if effect is not None and not (math.isfinite(effect) and effect > 0):
-        raise Unreadable(
+        raise ResultsError(
             f"The smallest effect is {effect:g}, expected a finite number above 0 in"
             f" units of {design.metric}; leave it out if it is not known."
         )
     if problems := [*_metric(rows, design), *_seeds(rows)]:
-        raise Unreadable("\n".join(problems))
+        raise ResultsError("\n".join(problems))
     return names
 
 

@@ -33,7 +33,7 @@ class Refusal:
     instead: str
 
 
-class Refused(ValueError):
+class ClaimError(ValueError):
     """Something was asked for that must not be claimed.
 
     Attributes:

@@ -28,7 +28,7 @@ _Line = tuple[str, Sequence[str]]  # file and line, with the cells
 _ALMOST = 0.85  # how alike a misspelt name is: one letter of eight, and no "_std" at its end
 
 
-class Unreadable(ValueError):
+class ResultsError(ValueError):
     """The results cannot be read; the message says where and why."""
 
 
@@ -75,7 +75,7 @@ def read_csv(path: Path, metric: str | None) -> Results:
     tab and bar; text is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
-        Unreadable: With every problem found, each with file and line.
+        ResultsError: With every problem found, each with file and line.
     """
     lines = [(f"{path.name}:{number}", cells) for number, cells in _lines(path)]
     return _read(lines, metric, path.name)
@@ -85,10 +85,10 @@ def read_frame(frame: pd.DataFrame, metric: str | None) -> Results:
     """The rows of a pandas table with the same columns as a CSV file.
 
     Raises:
-        Unreadable: With every problem found, each with the label of its row.
+        ResultsError: With every problem found, each with the label of its row.
     """
     if not len(frame.columns):
-        raise Unreadable(f"The frame is empty; expected the columns {joined(COLUMNS)}.")
+        raise ResultsError(f"The frame is empty; expected the columns {joined(COLUMNS)}.")
     # First as text: a float32 would get digits that it does not have.
     texts = frame.astype(str).where(frame.notna(), "")
     cells = [[*map(str, frame.columns)], *texts.to_numpy().tolist()]
@@ -106,7 +106,7 @@ def _read(lines: Sequence[_Line], metric: str | None, source: str) -> Results:
     for where, cells in lines[1:]:
         try:
             rows.append(_row(where, cells, at, len(named)))
-        except Unreadable as error:
+        except ResultsError as error:
             problems.append(str(error))
     problems += repeated(rows)
     if not rows and not problems:
@@ -144,21 +144,21 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise ResultsError(f"{path} cannot be read: {error.strerror or error}.") from None
     # Spreadsheets save Unicode text as UTF-16, and UTF-8 with a byte order mark.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise Unreadable(
+        raise ResultsError(
             f"{path.name}:{line}: not UTF-8 text; save the table as CSV in UTF-8."
         ) from None
     if "\0" in text:
         # For example UTF-16 without a byte order mark.
-        raise Unreadable(f"{path.name}: not a text file; expected CSV.")
+        raise ResultsError(f"{path.name}: not a text file; expected CSV.")
     if not text.strip():
-        raise Unreadable(f"{path.name} is empty; expected a header with {joined(COLUMNS)}.")
+        raise ResultsError(f"{path.name} is empty; expected a header with {joined(COLUMNS)}.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     lines = []
     try:
@@ -166,7 +166,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
             if any(cell.strip() for cell in cells):
                 lines.append((reader.line_num, cells))
     except csv.Error as error:
-        raise Unreadable(f"{path.name}:{reader.line_num}: {error}.") from None
+        raise ResultsError(f"{path.name}:{reader.line_num}: {error}.") from None
     return lines
 
 
@@ -216,13 +216,13 @@ def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[
 
 def _row(where: str, cells: Sequence[str], at: Mapping[str, int], width: int) -> ResultRow:
     if len(cells) != width:
-        raise Unreadable(f"{where}: {len(cells)} cells, expected {width} as in the header.")
+        raise ResultsError(f"{where}: {len(cells)} cells, expected {width} as in the header.")
     given = {name: cells[place].strip() for name, place in at.items()}
     if empty := [name for name, cell in given.items() if not cell]:
         text = f"{where}: {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
         if "value" in empty:
             text += "; write failed for a run that diverged or failed: it gets the worst value"
-        raise Unreadable(f"{text}.")
+        raise ResultsError(f"{text}.")
     value = _value(where, given["value"])
     return ResultRow(
         strategy=given["strategy"],
@@ -243,7 +243,7 @@ def _value(where: str, written: str) -> float | None:
     except ValueError:
         comma = re.fullmatch(r"[-+]?\d*,\d+", written)
         hint = "; write it with a decimal point" if comma else ", or failed"
-        raise Unreadable(f"{where}: the value {written!r} is not a number{hint}.") from None
+        raise ResultsError(f"{where}: the value {written!r} is not a number{hint}.") from None
     return value if math.isfinite(value) else None
 
 
@@ -256,4 +256,4 @@ def _refuse(problems: Sequence[str]) -> None:
     if problems:
         more = len(problems) - _MOST
         lines = [*problems[:_MOST], *([f"... and {more} more."] if more > 0 else [])]
-        raise Unreadable("\n".join(lines))
+        raise ResultsError("\n".join(lines))

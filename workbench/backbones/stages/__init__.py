@@ -9,14 +9,21 @@ from workbench.backbones.depth import resolve_depth
 from workbench.backbones.stages.cutting import cut
 from workbench.backbones.stages.discovery import discover
 from workbench.backbones.stages.footprint import (
-    OutOfMemory,
+    OutOfMemoryError,
     activation_bytes,
     create,
     free_memory,
     memory_limit,
     size_text,
 )
-from workbench.backbones.stages.replaying import Activations, Cut, NotKept, Shapes, prefix, replay
+from workbench.backbones.stages.replaying import (
+    Activations,
+    Cut,
+    NotTensorError,
+    Shapes,
+    prefix,
+    replay,
+)
 from workbench.backbones.stages.staged import (
     Stage,
     Staged,
@@ -32,8 +39,8 @@ from workbench.backbones.stages.staged import (
 __all__ = [
     "Activations",
     "Cut",
-    "NotKept",
-    "OutOfMemory",
+    "NotTensorError",
+    "OutOfMemoryError",
     "Shapes",
     "Stage",
     "Staged",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench.backbones.stages.recording import Call, Form, evaluation_mode
-from workbench.backbones.stages.replaying import Cut, NotKept, Stub, prefix, replay
+from workbench.backbones.stages.replaying import Cut, NotTensorError, Stub, prefix, replay
 from workbench.backbones.stages.staged import Staged
 from workbench.backbones.stages.torch_internals import TreeSpec
 
@@ -78,7 +78,7 @@ def cut(staged: Staged, depth: int, example: Batch) -> Cut | None:
         outputs = staged.module(example)
         try:
             kept = prefix(staged.module, candidate, example)
-        except NotKept:
+        except NotTensorError:
             return None
         # Dense stubs cost memory, so they are only the second attempt.
         for tried in (candidate, replace(candidate, dense=True)):

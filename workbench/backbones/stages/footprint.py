@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=nn.Module)
 
 
-class OutOfMemory(MemoryError):
+class OutOfMemoryError(MemoryError):
     """The machine or its accelerator has too little memory; the message says for what."""
 
 
@@ -55,13 +55,13 @@ def memory_limit(what: str) -> Iterator[None]:
         what: What has these parameters, for the message: ``the backbone mlp``.
 
     Raises:
-        OutOfMemory: They do not fit.
+        OutOfMemoryError: They do not fit.
     """
     free, needed = free_memory(), 0
     seen: set[int] = set()
 
     def refuse() -> None:
-        raise OutOfMemory(
+        raise OutOfMemoryError(
             f"the parameters of {what} need at least {size_text(needed)} of memory, but only "
             f"{size_text(free)} are free. Choose a smaller model or a machine with more memory."
         )
@@ -96,7 +96,7 @@ def create(what: str, make: Callable[[], M]) -> M:
         make: Makes the model.
 
     Raises:
-        OutOfMemory: They do not fit.
+        OutOfMemoryError: They do not fit.
     """
     with (
         torch.random.fork_rng(devices=[]),

@@ -84,7 +84,7 @@ class Activations:
 Forward = Callable[..., Any]
 
 
-class NotKept(ValueError):
+class NotTensorError(ValueError):
     """What the live part takes from the frozen part is not always a tensor (a mask or None)."""
 
 
@@ -103,7 +103,7 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
         batch: The model's input.
 
     Raises:
-        NotKept: An argument of the first live call is not a tensor for this batch.
+        NotTensorError: An argument of the first live call is not a tensor for this batch.
     """
     shapes: dict[str, list[list[Form | None]]] = {}
     values: tuple[Tensor, ...] = ()
@@ -125,7 +125,7 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
             leaves = tree_flatten((args, kwargs))[0]
             kept = [leaves[place] for place in cut.kept]
             if not all(isinstance(value, Tensor) for value in kept):
-                raise NotKept(f"an argument of {cut.path} is no tensor for this batch")
+                raise NotTensorError(f"an argument of {cut.path} is no tensor for this batch")
             values = tuple(value.detach() for value in kept)
             raise _Stop
 

@@ -17,7 +17,7 @@ from workbench.verdict.wording.numbers import duration
 
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome
-    from workbench.commands.report import Written
+    from workbench.commands.report import WrittenReport
     from workbench.driver.progress import GroupProgress
 
 
@@ -181,7 +181,7 @@ def _next(console: Console, outcome: Outcome) -> None:
         print_line(console, f"next: {', or '.join(outcome.next_commands)}", "dim")
 
 
-def report(console: Console, written: Written, *, quiet: bool = False) -> None:
+def report(console: Console, written: WrittenReport, *, quiet: bool = False) -> None:
     """The verdict, the report's path, and that of its article."""
     if written.verdict and not quiet:
         print_line(console, written.verdict)

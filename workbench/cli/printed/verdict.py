@@ -13,13 +13,13 @@ from workbench.cli.printed.layout import print_heading, print_line, table_of
 from workbench.verdict.wording import numbers
 
 if TYPE_CHECKING:
-    from workbench.commands.verdict import Judged
+    from workbench.commands.verdict import ResultsReport
     from workbench.verdict import Verdict
     from workbench.verdict.estimates import Interval
     from workbench.verdict.external import ResultsVerdict
 
 
-def verdict(console: Console, judged: Judged) -> None:
+def verdict(console: Console, judged: ResultsReport) -> None:
     """Word, headline, sides, pairs and reasons.
 
     Of several data sets also the verdict of each, the counts of each pair, and ranks.

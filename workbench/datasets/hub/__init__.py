@@ -62,7 +62,7 @@ def read(
             those of ``images.loading.ImageOptions``.
 
     Raises:
-        Absent: The library, or the data set, is not on this machine.
+        NotDownloadedError: The library, or the data set, is not on this machine.
         ValueError: A column does not exist, or rows cannot be used; up to ten are listed.
     """
     if (id is None) == (path is None):

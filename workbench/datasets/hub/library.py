@@ -49,7 +49,7 @@ def _library() -> Any:
     try:
         import datasets
     except ImportError as error:
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"Data sets of the Hugging Face hub need the library datasets: {INSTALL}."
         ) from error
     return datasets
@@ -59,7 +59,7 @@ def saved(path: str) -> HubData:
     """A data set in a folder written by ``save_to_disk``.
 
     Raises:
-        Absent: The library is not installed.
+        NotDownloadedError: The library is not installed.
         ValueError: The folder does not exist or is not such a data set.
     """
     library = _library()
@@ -78,7 +78,8 @@ def fetched(id: str, config: str | None) -> HubData:
     """A data set from the library's cache, or downloaded if that is allowed.
 
     Raises:
-        Absent: The library is not installed, or the data set is not here and cannot be downloaded.
+        NotDownloadedError: The library is not installed, or the data set is not here and cannot be
+            downloaded.
         ValueError: The id is invalid, or one of several configurations must be named.
     """
     library = _library()
@@ -89,7 +90,7 @@ def fetched(id: str, config: str | None) -> HubData:
     if (cached := _cached(id, config)) is not None:
         return _parts(id, cached)
     if not downloads.may():
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The data set {wanted} of the Hugging Face hub is not on this machine: workbench run "
             "downloads it, or save it on another machine with save_to_disk, copy the folder here "
             "and set dataset.path."
@@ -98,7 +99,7 @@ def fetched(id: str, config: str | None) -> HubData:
         cached = library.load_dataset(id, config)
     except Exception as error:
         # Errors of the network, the hub and the library have no common base class.
-        raise downloads.Absent(
+        raise downloads.NotDownloadedError(
             f"The data set {wanted} could not be downloaded from the Hugging Face hub: "
             f"{first_line(error)}."
         ) from error

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from workbench import downloads
 from workbench.datasets.images.decoding import Form
-from workbench.datasets.memmap import Mapped, sha256_of
+from workbench.datasets.memmap import MappedArray, sha256_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _DAY = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Decoded:
+class DecodedImages:
     """Decoded images of one size.
 
     Attributes:
@@ -47,7 +47,7 @@ class Decoded:
     images: Tensor
     positions: tuple[int, ...]
     skipped: tuple[str, ...]
-    mapped: Mapped
+    mapped: MappedArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ def save(
     *,
     refuse: bool,
     where: str,
-) -> Decoded | None:
+) -> DecodedImages | None:
     """Write decoded images to the cache and map them.
 
     Args:
@@ -195,7 +195,7 @@ def _checksum(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
-def cached(place: Place, *, warn: bool = True) -> Decoded | None:
+def cached(place: Place, *, warn: bool = True) -> DecodedImages | None:
     """The cached images of these files; None if there are none or they are damaged."""
     if not place.folder.is_dir():
         return None
@@ -206,10 +206,10 @@ def cached(place: Place, *, warn: bool = True) -> Decoded | None:
             return None
         intact = description.pop("checksum") == _checksum(description)
         if intact and sha256_of(file) == description["sha256"]:
-            mapped = Mapped(
+            mapped = MappedArray(
                 path=file, shape=tuple(description["shape"]), sha256=description["sha256"]
             )
-            return Decoded(
+            return DecodedImages(
                 images=mapped.open(),
                 positions=tuple(description["positions"]),
                 skipped=tuple(description["skipped"]),

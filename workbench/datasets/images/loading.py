@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
-from workbench.datasets.images.cache import Decoded, cached, place_of, place_of_content, save
+from workbench.datasets.images.cache import DecodedImages, cached, place_of, place_of_content, save
 from workbench.datasets.images.decoding import Form, Source
 from workbench.datasets.samples import Samples
 from workbench.record import environment
@@ -55,7 +55,7 @@ def decode(
     form: ImageOptions,
     content: str | None = None,
     channels: int | None = None,
-) -> Decoded:
+) -> DecodedImages:
     """Decode image files, or map them if they are in the cache.
 
     Images are rotated by their EXIF orientation; 16-bit grey is converted to 8 bits; transparency
@@ -156,7 +156,7 @@ def store(
     *,
     shape: tuple[int, ...],
     where: str,
-) -> Decoded:
+) -> DecodedImages:
     """Write images from files of another format to the cache once, and map them.
 
     Args:

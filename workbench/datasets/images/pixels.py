@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workbench.datasets.memmap import Mapped
+from workbench.datasets.memmap import MappedArray
 
 # Most bytes of stored images that are moved to a GPU.
 ON_DEVICE = 2**30
@@ -21,7 +21,7 @@ ON_DEVICE = 2**30
 _LUMA = (0.299, 0.587, 0.114)
 
 
-class Stored:
+class StoredImages:
     """The images of one part among all stored images, without a copy.
 
     Images are read by their positions in the part. All others, such as the test images in the same
@@ -29,7 +29,7 @@ class Stored:
     accident; Python cannot hide memory from code that is determined to read it.
     """
 
-    def __init__(self, source: Tensor, index: Tensor, mapped: Mapped | None = None) -> None:
+    def __init__(self, source: Tensor, index: Tensor, mapped: MappedArray | None = None) -> None:
         """Select some of the images in a source.
 
         Args:
@@ -69,10 +69,10 @@ class Stored:
         """Bytes of the part's images."""
         return len(self) * self._source[:1].nbytes
 
-    def to(self, device: torch.device) -> Stored:
+    def to(self, device: torch.device) -> StoredImages:
         """A copy of the part's images, and only of these, on a device."""
         own = self._source[self._index].to(device)
-        return Stored(own, torch.arange(len(self), device=device))
+        return StoredImages(own, torch.arange(len(self), device=device))
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process maps the file itself; pickling the images could copy gigabytes.
@@ -101,7 +101,7 @@ class Pixels:
         channels: 1 converts colour to grey, 3 repeats grey; None keeps the channels.
     """
 
-    stored: Stored
+    stored: StoredImages
     mean: Tensor
     std: Tensor
     side: int | None = None

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from workbench.datasets.memmap import Mapped
+from workbench.datasets.memmap import MappedArray
 from workbench.datasets.rows.rows import PARTS, Numbers, Rows, missing, numbers, words
 from workbench.datasets.samples import Samples
 
@@ -69,7 +69,7 @@ def samples_of(
     kind: str,
     inputs: Tensor | tuple[str, ...],
     skipped: tuple[str, ...],
-    mapped: Mapped | None = None,
+    mapped: MappedArray | None = None,
 ) -> Samples:
     """Samples of rows without a problem: the inputs, with targets, parts and groups of their rows.
 

@@ -18,7 +18,7 @@ from workbench import record
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Sealed(ValueError):
+class SealedError(ValueError):
     """Access to the test split is refused; the message says what is missing or differs."""
 
 
@@ -30,11 +30,11 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
         sha256: Hexadecimal SHA-256 of its bytes, from the plan of the run.
 
     Raises:
-        Sealed: The hash or the file is missing, or they do not match.
+        SealedError: The hash or the file is missing, or they do not match.
     """
     if sha256 is None or not _SHA256.fullmatch(sha256):
         found = "has no" if sha256 is None else f"has {sha256!r} in place of the"
-        raise Sealed(
+        raise SealedError(
             f"The test split cannot be used: the run {found} SHA-256 of {protocol}, so workbench "
             "confirm has not planned it. To test models, run workbench confirm."
         )
@@ -42,12 +42,12 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
     try:
         content = protocol.read_bytes()
     except OSError:
-        raise Sealed(
+        raise SealedError(
             f"The test split cannot be used: there is no protocol at {protocol}. Restore it; "
             "workbench confirm writes it before anything is tested."
         ) from None
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise Sealed(
+        raise SealedError(
             f"The test split cannot be used: {protocol} has the SHA-256 {found}, but the run was "
             f"planned with {sha256}. A protocol must not change after the confirmation has begun; "
             "restore the original."
@@ -65,7 +65,7 @@ def must_hold(protocol: Path, test_digest: str) -> None:
         test_digest: Of the current test samples; see ``datasets.sizes``.
 
     Raises:
-        Sealed: It names other samples.
+        SealedError: It names other samples.
     """
     amended = _amended(protocol)
     if amended is not None:
@@ -73,7 +73,7 @@ def must_hold(protocol: Path, test_digest: str) -> None:
         return
     named = (_content(protocol).get("data") or {}).get("test_digest")
     if named is not None and named != test_digest:
-        raise Sealed(
+        raise SealedError(
             f"The test split cannot be used: its samples have the digest {test_digest}, but "
             f"{protocol} names {named}. All runs of a confirmation must be tested on the same "
             "samples; restore them."

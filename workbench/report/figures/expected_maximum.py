@@ -18,14 +18,14 @@ from workbench.report.trials import by_strategy, is_adaptive
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import guards
-from workbench.verdict.refusals import Refused
+from workbench.verdict.refusals import ClaimError
 from workbench.verdict.statistics import searches
 
 DRAWS = 1_000
 LEAST = 5  # draws of a strategy; fewer do not show a distribution
 
 
-class Expected(NamedTuple):
+class ExpectedCurve(NamedTuple):
     """One strategy: element k - 1 belongs to k trials; the band ends at a quarter of the trials.
 
     The bootstrap has no values above the observed best, so a 95 % band covers about 0.91 at one
@@ -48,7 +48,7 @@ class ExpectedMaximum(NamedTuple):
 
     metric: str
     direction: str
-    curves: tuple[Expected, ...]
+    curves: tuple[ExpectedCurve, ...]
     worst: float
     level: float
 
@@ -74,7 +74,7 @@ def summarize(findings: Findings) -> ExpectedMaximum:
         quarter = max(1, len(values) // 4)
         lines = (sign * band.estimate, low[:quarter], high[:quarter])
         expected.append(
-            Expected(place, drawn, failed, *(tuple(map(float, line)) for line in lines))
+            ExpectedCurve(place, drawn, failed, *(tuple(map(float, line)) for line in lines))
         )
     return ExpectedMaximum(
         study.objective.metric,
@@ -103,7 +103,7 @@ def _samples(
     pruned = sum(trial.state == State.PRUNED for trial in drawn)
     try:
         guards.expected_maximum(study.sampler, pruned=pruned)
-    except Refused as refused:
+    except ClaimError as refused:
         # Nobody who chose another sampler than ``random`` looks for this curve.
         left_out = NotApplicable if is_adaptive(study) else LeftOut
         raise left_out(str(refused)) from refused

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workbench.plotting import venues
 from workbench.report import templates
-from workbench.report.content import FigureEntry, Judged, Summary
+from workbench.report.content import FigureEntry, Summary, VerdictDetails
 from workbench.report.figures import load
 from workbench.report.paper import bibliography, macros, typeset
 from workbench.report.paper import tables as papertables
@@ -47,7 +47,7 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
     }
 
 
-def captions(summary: Judged, figures: Sequence[FigureEntry]) -> str:
+def captions(summary: VerdictDetails, figures: Sequence[FigureEntry]) -> str:
     r"""captions.tex: a command for each figure's caption, such as ``\captionForest``."""
     about = typeset.comment(f"Captions of the figures of {summary.title}.")
     return about + "".join(
@@ -58,7 +58,7 @@ def captions(summary: Judged, figures: Sequence[FigureEntry]) -> str:
 
 
 def example(
-    summary: Judged,
+    summary: VerdictDetails,
     *,
     venue: str,
     tables: Sequence[str],

@@ -13,7 +13,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from workbench.report import wording
-from workbench.report.content import Judged
+from workbench.report.content import VerdictDetails
 from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import given, number, p_value, share, text
 from workbench.report.results import ArmResult, Row
@@ -32,7 +32,7 @@ _SUFFIXES: tuple[str, ...] = (
 )
 
 
-def macros(summary: Judged, taken: set[str] | None = None) -> str:
+def macros(summary: VerdictDetails, taken: set[str] | None = None) -> str:
     """The content of macros.tex, which a paper may include twice.
 
     If two names have the same letters, the alphabetically later one gets A, B, ... appended.
@@ -60,7 +60,7 @@ def macros(summary: Judged, taken: set[str] | None = None) -> str:
     return "".join(lines)
 
 
-def prefix(summary: Judged) -> str:
+def prefix(summary: VerdictDetails) -> str:
     """The start of the name of every command of a study."""
     name = typeset.letters(summary.study)
     return name[0].lower() + name[1:]
@@ -73,7 +73,7 @@ def unique(name: str, taken: set[str]) -> str:
     return free
 
 
-def _letters(summary: Judged) -> dict[str, str]:
+def _letters(summary: VerdictDetails) -> dict[str, str]:
     """Letters of each name, all different; they depend on the names only, not on results."""
     names = {item.name for item in summary.strategies}
     names |= {arm.name for arm in (summary.confirmation.arms if summary.confirmation else ())}
@@ -82,7 +82,7 @@ def _letters(summary: Judged) -> dict[str, str]:
     return {name: unique(typeset.letters(name), taken) for name in sorted(names)}
 
 
-def _lines(summary: Judged) -> Iterator[_Line]:
+def _lines(summary: VerdictDetails) -> Iterator[_Line]:
     verdict, confirmation = summary.verdict, summary.confirmation
     yield ("Verdict",), text(verdict.heading), "the verdict"
     yield ("Level",), text(verdict.level), "the scope of the verdict"
@@ -143,7 +143,7 @@ def _known(written: Callable[[Any], str], value: object) -> str | None:
     return None if value is None else written(value)
 
 
-def _search(summary: Judged, letters: Mapping[str, str]) -> Iterator[_Line]:
+def _search(summary: VerdictDetails, letters: Mapping[str, str]) -> Iterator[_Line]:
     progress = summary.progress
     if not progress:
         return

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from workbench.messages import counted
 from workbench.plotting import naming
 from workbench.report import templates, wording
-from workbench.report.content import Judged, Summary
+from workbench.report.content import Summary, VerdictDetails
 from workbench.report.paper import booktabs, typeset
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, share, span, text
 from workbench.report.results import ArmResult, Row
-from workbench.tracker.stored_study import Cited
+from workbench.tracker.stored_study import CitedValue
 from workbench.verdict import Comparison, Unit, Verdict
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.wording.numbers import ahead_on, ceiling
@@ -22,7 +22,7 @@ from workbench.verdict.wording.numbers import ahead_on, ceiling
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
 
-def tables_of_verdict(summary: Judged, venue: str) -> dict[str, str]:
+def tables_of_verdict(summary: VerdictDetails, venue: str) -> dict[str, str]:
     """The tables of a verdict: ``confirmation`` (or ``results``) and ``pairwise``."""
     if not summary.shows_tests:
         return {}
@@ -32,12 +32,12 @@ def tables_of_verdict(summary: Judged, venue: str) -> dict[str, str]:
     return tables
 
 
-def _main_name(summary: Judged) -> str:
+def _main_name(summary: VerdictDetails) -> str:
     """Name of the main table: external results are not a confirmation."""
     return "results" if summary.external else "confirmation"
 
 
-def scale(summary: Judged) -> float | None:
+def scale(summary: VerdictDetails) -> float | None:
     """The size of the test values, which decides how many decimals all of them get."""
     return templates.scale(arm.mean for arm in summary.rows)
 
@@ -47,7 +47,7 @@ def scale_of(verdict: Verdict) -> float | None:
     return templates.scale(side.mean.estimate for side in verdict.sides if side.mean)
 
 
-def main(summary: Judged, venue: str) -> str:
+def main(summary: VerdictDetails, venue: str) -> str:
     """The main table: each arm's mean with its interval, compared with the reference arm."""
     verdict, confirmation = summary.verdict, summary.confirmation
     # A verdict on a factor has its levels as sides; they get rows of their own below the arms.
@@ -71,7 +71,7 @@ def main(summary: Judged, venue: str) -> str:
     return labelled_table(summary, venue, _main_name(summary), caption, columns, rows)
 
 
-def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
+def _measured(summary: VerdictDetails, arm: Row, like: float | None) -> list[str]:
     mean = number(arm.mean, like)
     if summary.emphasis and arm.best:
         mean = rf"\textbf{{{mean}}}"
@@ -110,19 +110,19 @@ def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
     return [*cells, *(by_head[head] for head in heads[2:])] if heads else []
 
 
-def _cited(item: Cited, like: float | None, width: int) -> list[str]:
+def _cited(item: CitedValue, like: float | None, width: int) -> list[str]:
     spread = "" if item.sd is None else rf" $\pm$ {number(item.sd, like)}"
     count = NONE if item.n is None else str(item.n)
     cells = [name(item.name) + r"\textsuperscript{c}", count]
     return [*cells, number(item.value, like) + spread, *[NONE] * (width - 3)]
 
 
-def _start(summary: Judged) -> str:
+def _start(summary: VerdictDetails) -> str:
     """The start of a caption: of what; empty for a study, which a paper is about."""
     return "" if isinstance(summary, Summary) else f"{text(summary.study)}: "
 
 
-def _caption(summary: Judged) -> str:
+def _caption(summary: VerdictDetails) -> str:
     verdict, confirmation, unit = summary.verdict, summary.confirmation, summary.verdict.unit
     aim = "maximised" if verdict.direction == "maximize" else "minimised"
     start = _start(summary)
@@ -175,7 +175,7 @@ def _caption(summary: Judged) -> str:
     return " ".join(sentences)
 
 
-def pairwise(summary: Judged, venue: str) -> str:
+def pairwise(summary: VerdictDetails, venue: str) -> str:
     """Every comparison that was corrected for; where they are very many, those of the leader."""
     verdict = summary.verdict
     shown, left_out = list(verdict.comparisons), ""
@@ -241,7 +241,7 @@ def _counts(comparisons: Sequence[Comparison]) -> str:
 
 
 def labelled_table(
-    summary: Judged,
+    summary: VerdictDetails,
     venue: str,
     about: str,
     caption: str,

@@ -19,12 +19,12 @@ from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study.config import across, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
-from workbench.study.config.changes import Changed
+from workbench.study.config.changes import StudyChangedError
 from workbench.study.config.document import Document, Location, Unquoted
 from workbench.study.config.fields import Block
 from workbench.study.config.knobs import (
     Factor,
-    Tuned,
+    TunedKnob,
     flatten_parts,
     label,
     levels_of,
@@ -39,7 +39,7 @@ from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Resou
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.paths import located
 
-__all__ = ["BLOCKS", "Changed", "load", "load_added", "load_all"]
+__all__ = ["BLOCKS", "StudyChangedError", "load", "load_added", "load_all"]
 
 BLOCKS = (
     *("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report"),
@@ -278,7 +278,7 @@ class _Reader:
         self,
         recipe: Knobs,
         compare: tuple[Factor, ...],
-        tune: tuple[Tuned, ...],
+        tune: tuple[TunedKnob, ...],
     ) -> None:
         """A knob stands in exactly one block: its place is its role.
 

@@ -1,7 +1,7 @@
 """Reads ``compare`` and ``tune``: lists, labelled levels, bundles and conditional ranges.
 
-The result is plain data (``Factor``, ``Tuned``). Each block is read alone; ``consistency`` checks
-them together.
+The result is plain data (``Factor``, ``TunedKnob``). Each block is read alone; ``consistency``
+checks them together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workbench.study.config.knobs import (
     Factor,
     Interval,
     Level,
-    Tuned,
+    TunedKnob,
     flatten,
     is_multiple,
     label,
@@ -122,12 +122,14 @@ class FactorBlocks:
             leaves.update(flatten(parts_of(path, self._phases), value))
         return leaves
 
-    def tune(self, tune: Knobs, recipe: Knobs, compare: tuple[Factor, ...]) -> tuple[Tuned, ...]:
+    def tune(
+        self, tune: Knobs, recipe: Knobs, compare: tuple[Factor, ...]
+    ) -> tuple[TunedKnob, ...]:
         """The tuned knobs in the order of the file, without the entries that are flawed."""
         known: dict[str, tuple[str, ...] | None] = dict.fromkeys(flatten((), recipe))
         for factor in compare:
             known |= _conditions(factor.name, factor.levels)
-        read: list[Tuned] = []
+        read: list[TunedKnob] = []
         for knob, written in tune.items():
             at: Location = ("tune", knob)
             entries: list[Interval | Categorical] = []
@@ -137,7 +139,7 @@ class FactorBlocks:
                 if parsed is not None:
                     entries.append(parsed)
             if entries:
-                read.append(Tuned(knob=knob, entries=tuple(entries)))
+                read.append(TunedKnob(knob=knob, entries=tuple(entries)))
             levels = self._same_levels(at, entries)
             known |= _conditions(knob, levels) if levels else {}
         return tuple(read)

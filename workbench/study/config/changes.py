@@ -14,21 +14,21 @@ _LISTS = re.compile(r"\b(seeds|candidates|strategies)\b")
 _SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
-class Changed(Exception):
+class StudyChangedError(Exception):
     """The study differs from what was fixed before: settings of trials, a protocol, a selection."""
 
     @classmethod
-    def in_lines(cls, what: str, lines: Iterable[str], advice: str) -> Changed:
+    def in_lines(cls, what: str, lines: Iterable[str], advice: str) -> StudyChangedError:
         """What was fixed, what differs from it, a line each, and what to do."""
         listed = "\n".join(f"  {line}" for line in lines)
         return cls(f"{what}:\n{listed}\n{advice}")
 
 
-class Unanswerable(Changed):
+class UnanswerableError(StudyChangedError):
     """What is asked for could be run, and would answer no question that was planned."""
 
 
-class Unready(Exception):
+class NotReadyError(Exception):
     """A step before this one is missing; the message says what to do first."""
 
 

@@ -44,7 +44,7 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Named(BaseModel):
+class NamedEntry(BaseModel):
     """A catalogue's entry with its options beside the name; a bare name is enough."""
 
     # Which keys are options depends on the name; ``recipes`` refuses the others.
@@ -186,8 +186,8 @@ def _number(value: object) -> object:
 
 # Stays the whole number that it was written as, which a field of type float would not.
 Number = Annotated[float | int, BeforeValidator(_number, json_schema_input_type=float)]
-Written = Annotated[str, Field(pattern=r"\.py:")]
-Reference = Annotated[str, BeforeValidator(_reference, json_schema_input_type=Written)]
+WrittenReport = Annotated[str, Field(pattern=r"\.py:")]
+Reference = Annotated[str, BeforeValidator(_reference, json_schema_input_type=WrittenReport)]
 FreezeDepth = Annotated[Any, BeforeValidator(_freeze_depth, json_schema_input_type=FromZero | str)]
 ReportEvery = Annotated[
     float | int,

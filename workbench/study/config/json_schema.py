@@ -65,7 +65,7 @@ def json_schema() -> Schema:
         # A dotted path stands for nested keys.
         definitions[name]["patternProperties"] = {r"\.": {}}
     definitions["Recipe"]["properties"]["augmentation"]["items"] = _transform()
-    definitions |= {"Tuned": _tuned(), "Factor": {"type": ["array", "object"]}}
+    definitions |= {"TunedKnob": _tuned(), "Factor": {"type": ["array", "object"]}}
     blocks = {key: _ref(model.__name__) for key, model in root.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -84,7 +84,7 @@ def json_schema() -> Schema:
                 **_by_knob("The factors whose levels are the strategies.", "Factor"),
                 "minProperties": 1,
             },
-            "tune": _by_knob("What is searched afresh for every strategy.", "Tuned"),
+            "tune": _by_knob("What is searched afresh for every strategy.", "TunedKnob"),
         },
         "if": {"required": ["compare"]},
         "then": {"properties": {"search": {"required": ["trials_per_strategy"]}}},

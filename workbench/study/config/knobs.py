@@ -76,7 +76,7 @@ class Categorical:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuned:
+class TunedKnob:
     """A knob that is searched afresh for every strategy: the first entry that applies counts."""
 
     knob: str
@@ -162,7 +162,7 @@ def labels_of_knobs(knobs: Knobs) -> dict[str, str]:
     return {path: label(value) for path, value in knobs.items()}
 
 
-def levels_of(tuned: Tuned) -> dict[str, Level]:
+def levels_of(tuned: TunedKnob) -> dict[str, Level]:
     """All levels of a tuned choice over its entries, by label; none for a range."""
     return {
         level.label: level
@@ -173,7 +173,7 @@ def levels_of(tuned: Tuned) -> dict[str, Level]:
 
 
 def combinations(
-    tune: Sequence[Tuned], given: Mapping[str, str], *, most: int | None = None
+    tune: Sequence[TunedKnob], given: Mapping[str, str], *, most: int | None = None
 ) -> list[dict[str, Level]]:
     """Every combination of levels that a joint search may choose, by knob.
 

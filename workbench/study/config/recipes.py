@@ -16,7 +16,7 @@ from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.record.strategy import Knobs
-from workbench.study.config.fields import OWN, Named
+from workbench.study.config.fields import OWN, NamedEntry
 from workbench.study.config.problems import Flaw, choice, in_words, read, sound_part, unknown_key
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.study.config.schema import Recipe, Search
@@ -29,7 +29,7 @@ def recipe_flaws(knobs: Knobs) -> list[Flaw]:
     recipe = recipe or sound_part(Recipe, knobs, found)
     if recipe is None:
         return found
-    blocks: tuple[tuple[str, Named | None, Knobs, Callable[[str], Any]], ...] = (
+    blocks: tuple[tuple[str, NamedEntry | None, Knobs, Callable[[str], Any]], ...] = (
         ("dataset", recipe.dataset, DATASETS, datasets.entry_of),
         ("backbone", recipe.backbone, BACKBONES, backbones.entry_of),
         ("task", recipe.task, TASKS, TASKS.get),

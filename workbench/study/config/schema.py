@@ -24,11 +24,11 @@ from workbench.study.config.fields import (
     Duration,
     FreezeDepth,
     FromMapping,
-    Named,
+    NamedEntry,
     Number,
     Reference,
     ReportEvery,
-    Written,
+    WrittenReport,
     by_name,
     entry_of,
     knob,
@@ -50,13 +50,13 @@ _OWN_OPTIMIZER = (
 )
 
 
-class DatasetKnobs(Named):
+class DatasetKnobs(NamedEntry):
     """``dataset``."""
 
     name: Annotated[str, entry_of(DATASETS, datasets.entry_of, own=True, path=_DATA)] | None = None
 
 
-class BackboneKnobs(Named):
+class BackboneKnobs(NamedEntry):
     """``backbone``."""
 
     name: Annotated[str, entry_of(BACKBONES, backbones.entry_of, own=True)] | None = None
@@ -65,13 +65,13 @@ class BackboneKnobs(Named):
     strict: bool = knob(True, "Refuse weights that do not fit in every tensor.")
 
 
-class TaskKnobs(Named):
+class TaskKnobs(NamedEntry):
     """``task``."""
 
     name: Annotated[str, entry_of(TASKS, usercode.is_reference, own=True)] | None = None
 
 
-class TrialKnobs(Named):
+class TrialKnobs(NamedEntry):
     """``trial``."""
 
     name: Reference | None = None
@@ -208,19 +208,19 @@ class Recipe(PhaseKnobs):
         ge=0,
         le=1_000_000,
     )
-    trial: Annotated[TrialKnobs | None, or_name(Written | TrialKnobs | None)] = knob(
+    trial: Annotated[TrialKnobs | None, or_name(WrittenReport | TrialKnobs | None)] = knob(
         None,
         "Your own training instead of the engine, `FILE.py:NAME`, see docs/user_code.md.",
     )
 
 
-class SamplerKnobs(Named):
+class SamplerKnobs(NamedEntry):
     """``search.sampler``."""
 
     name: Annotated[str, entry_of(SAMPLERS)]
 
 
-class PrunerKnobs(Named):
+class PrunerKnobs(NamedEntry):
     """``search.pruner``."""
 
     name: Annotated[str, entry_of(PRUNERS)]
@@ -338,7 +338,7 @@ class ResourceKnobs(Block):
     )
 
 
-class Cited(Block):
+class CitedValue(Block):
     """An entry of ``report.cited``: a value from the literature, shown without a verdict."""
 
     name: str = knob(..., "Name in the report.")
@@ -351,7 +351,7 @@ class Cited(Block):
 class Report(Block):
     """``report``: what the report shows beside the study's own runs."""
 
-    cited: list[Cited] = knob([], "Values from the literature.")
+    cited: list[CitedValue] = knob([], "Values from the literature.")
 
 
 class Range(Block):

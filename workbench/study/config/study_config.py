@@ -12,7 +12,7 @@ from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config.document import Document, Location
 from workbench.study.config.knobs import (
     Factor,
-    Tuned,
+    TunedKnob,
     combinations,
     labels_of,
     levels_of,
@@ -43,7 +43,7 @@ class StudyConfig:
     question: str
     recipe: Knobs
     compare: tuple[Factor, ...]
-    tune: tuple[Tuned, ...]
+    tune: tuple[TunedKnob, ...]
     search: Search
     objective: Objective
     confirm: Confirm

@@ -12,7 +12,7 @@ from statistics import median
 from workbench import record
 from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
 from workbench.study import plans, space
-from workbench.study.config.changes import Unready
+from workbench.study.config.changes import NotReadyError
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
@@ -35,7 +35,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searched:
+class SearchResults:
     """A search as far as it is.
 
     Attributes:
@@ -73,7 +73,7 @@ class Searched:
         """Nothing, if every group has its trials, as many as the others, and one of them counts.
 
         Raises:
-            Unready: Says how many are missing, and the command.
+            NotReadyError: Says how many are missing, and the command.
         """
         config, counts = self.config, [self.ended.get(g.name, 0) for g in self.config.groups]
         command = f"workbench run {config.document.path}"
@@ -88,18 +88,18 @@ class Searched:
             # With equal numbers the strategies compare fairly, however short the search.
             if len(set(counts)) == 1 and counts[0]:
                 text += f", or confirm what is there with --set {key}={counts[0]}"
-            raise Unready(text)
+            raise NotReadyError(text)
         if len(set(counts)) > 1:
             counts_text = ", ".join(
                 f"{g.name}: {n}" for g, n in zip(config.groups, counts, strict=True)
             )
-            raise Unready(
+            raise NotReadyError(
                 f"The strategies of {config.name} have unequal numbers of trials ({counts_text}), "
                 f"which favours the longest search. Give all the same number: {command} "
                 f"--set {key}={max(counts)}"
             )
         if not self.candidates:
-            raise Unready(
+            raise NotReadyError(
                 f"No trial of {config.name} completed: there is nothing to confirm. "
                 f"workbench show {config.name} lists why each of them failed."
             )
@@ -108,7 +108,8 @@ class Searched:
         """Nothing, unless a training of the user's own keeps no model that could be tested.
 
         Raises:
-            Unready: A strategy has none; reported before hours are spent on runs that must fail.
+            NotReadyError: A strategy has none; reported before hours are spent on runs that must
+                fail.
         """
         lacking = {
             name: found[0].spec.plan.trial
@@ -117,7 +118,7 @@ class Searched:
         }
         if lacking:
             own = ", ".join(dict.fromkeys(str(reference) for reference in lacking.values()))
-            raise Unready(
+            raise NotReadyError(
                 f"{own} kept no model in the search of {', '.join(lacking)}, and a confirmation "
                 "tests a model. Yield a state dict of the plan's backbone with the metrics, or "
                 "train trial.staged, and search under a new name; numbers without a model can be "
@@ -176,7 +177,7 @@ class Searched:
         return found
 
 
-def look(study: Study) -> Searched:
+def look(study: Study) -> SearchResults:
     """Read what the search of a study has left in the study's directory."""
     config = study.config
     groups = {group.name for group in config.groups}
@@ -196,7 +197,7 @@ def look(study: Study) -> Searched:
     names = [strategy.name for strategy in config.strategies if strategy.name in found]
     for name in names:
         found[name].sort(key=lambda one: config.objective.rank(one.value, one.spec.number))
-    return Searched(
+    return SearchResults(
         config=config,
         ended=Counter(spec.group for _, spec, _ in ended),
         trials=Counter(spec.strategy for _, spec, _ in ended),

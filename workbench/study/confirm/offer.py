@@ -15,11 +15,11 @@ from statistics import fmean, median, variance
 import pandas as pd
 from scipy import special
 
-from workbench.study.config.changes import Unready
+from workbench.study.config.changes import NotReadyError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design
 from workbench.study.confirm.planning import Protocol
-from workbench.study.confirm.selection import Arm, Selected
+from workbench.study.confirm.selection import Arm, SelectionOutcome
 from workbench.verdict.statistics.planning import SD_LEVEL
 
 
@@ -70,7 +70,7 @@ class Offer:
 def offer_of(
     config: StudyConfig,
     protocol: Protocol,
-    selected: Selected,
+    selected: SelectionOutcome,
     *,
     runs: int,
     workers: int,
@@ -87,14 +87,14 @@ def offer_of(
         fresh: Seeds that a second look adds.
 
     Raises:
-        Unready: There is a single configuration, so there is nothing to compare.
+        NotReadyError: There is a single configuration, so there is nothing to compare.
     """
     content = protocol.content
     seeds, pairs = len(content["seeds"]) + fresh, content["pairs"]
     if not config.added:
         pairs = design.pairs(config, len(selected.arms))
     if not pairs:
-        raise Unready(
+        raise NotReadyError(
             f"The chosen configuration of {selected.default_is} is the default one, and there is "
             f"no other to compare it with. Search longer, or with other ranges, under a new study "
             "name."
@@ -130,7 +130,7 @@ def offer_of(
     )
 
 
-def cost(selected: Selected, runs: int, workers: int) -> float | None:
+def cost(selected: SelectionOutcome, runs: int, workers: int) -> float | None:
     """Seconds that so many runs take, by those of the selection; None where none completed.
 
     What is no training is the same for all: the median of a run's overhead and of the time from

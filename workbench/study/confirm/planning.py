@@ -20,7 +20,7 @@ from workbench.study.config.consistency import BASELINE
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, requirements
-from workbench.study.confirm.candidates import Candidate, Searched, look
+from workbench.study.confirm.candidates import Candidate, SearchResults, look
 from workbench.study.description import search_settings
 from workbench.study.space import Proposal
 from workbench.study.study import Study
@@ -84,7 +84,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
 
     Raises:
         StudyFileError: The study file does not allow a confirmation.
-        Unready: The search does not, yet.
+        NotReadyError: The search does not, yet.
     """
     config = study.config
     problems = requirements.find(study)
@@ -199,7 +199,7 @@ def _earlier(study: Study) -> Mapping[str, Any]:
         return {}  # ``preregistration.check_unchanged`` says what is wrong with it.
 
 
-def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:
+def _unfit(searched: SearchResults, baseline: Proposal) -> Iterator[str]:
     """A default configuration that has failed before may cost the whole comparison."""
     name = baseline.strategy.name
     if name in searched.unfit:

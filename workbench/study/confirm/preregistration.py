@@ -10,7 +10,7 @@ from pathlib import Path
 from workbench import record
 from workbench.messages import counted
 from workbench.study import space
-from workbench.study.config.changes import Changed, file_differences
+from workbench.study.config.changes import StudyChangedError, file_differences
 from workbench.study.config.document import Document, Location
 from workbench.study.confirm.candidates import look
 from workbench.study.confirm.planning import Protocol
@@ -49,15 +49,15 @@ def check_unchanged(protocol: Protocol, study: Study, *, logged: str | None = No
         logged: SHA-256 of the protocol in MLflow; None if there is none, or it was not read.
 
     Raises:
-        Changed: The confirmation has begun by another protocol; the message says what differs,
-            at which line of the study file, and whether the study file or the protocol was
+        StudyChangedError: The confirmation has begun by another protocol; the message says what
+            differs, at which line of the study file, and whether the study file or the protocol was
             changed.
     """
     path = record.protocol_path(study.directory)
     restore = f"(MLflow has it below study/ of the run {study.name} confirmation)"
     if not path.exists():
         if _has_runs(study.directory):
-            raise Changed(
+            raise StudyChangedError(
                 f"{path} is missing, but runs that it planned exist. Restore it {restore}, or give "
                 f"the study {study.name} a new name."
             )
@@ -66,14 +66,14 @@ def check_unchanged(protocol: Protocol, study: Study, *, logged: str | None = No
     if not lines:
         return
     if logged == protocol.sha256:
-        raise Changed.in_lines(
+        raise StudyChangedError.in_lines(
             f"{path} was edited after the confirmation of {study.name} began. It differs from what "
             f"MLflow holds, and {study.file} does not",
             lines,
             f"Restore the file {restore}, or give the study a new name.",
         )
     own = _of_author(lines)
-    raise Changed.in_lines(
+    raise StudyChangedError.in_lines(
         f"{study.file}: the confirmation of {study.name} has begun by another protocol ({path})",
         (_placed(line, study.config.document) for line in own),
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
@@ -162,10 +162,10 @@ def refuse_retries(study: Study) -> None:
     """Refuse ``--retry-failed`` once a confirmation has begun, because it uses the trials.
 
     Raises:
-        Changed: It has begun.
+        StudyChangedError: It has begun.
     """
     if begun(study.directory):
-        raise Changed(
+        raise StudyChangedError(
             f"{study.file}: the confirmation of {study.name} has begun. Failed trials "
             "that are run again would change the search that it rests on. Give the study a new "
             "name to search again."
@@ -178,7 +178,7 @@ def refuse_more_trials(study: Study) -> None:
     Trials whose records are gone may be trained again: with the same settings they end the same.
 
     Raises:
-        Changed: It would; the message counts them.
+        StudyChangedError: It would; the message counts them.
     """
     if not begun(study.directory):
         return
@@ -198,7 +198,7 @@ def refuse_more_trials(study: Study) -> None:
             " After the confirmation a level is added without it in the file: workbench confirm "
             f"{study.name} --add FACTOR=LEVEL"
         )
-    raise Changed(
+    raise StudyChangedError(
         f"{study.file}: the confirmation of {study.name} has begun, and its protocol "
         f"names the trials that it rests on. {counted(total, 'more trial')} "
         f"({names}) would change what was searched. Restore the search as it was; for a longer one "

@@ -23,7 +23,7 @@ from workbench.record import (
     plain,
 )
 from workbench.study import plans
-from workbench.study.config.changes import Changed, differences
+from workbench.study.config.changes import StudyChangedError, differences
 from workbench.study.confirm.planning import Protocol
 from workbench.study.confirm.selection import Arm
 
@@ -37,7 +37,7 @@ class Replicates:
         keeps_weights: Whether the weights of a completed run are kept.
 
     Raises:
-        Changed: A record of one of these runs was made with other settings.
+        StudyChangedError: A record of one of these runs was made with other settings.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Replicates:
             return
         lines = differences(_settings(stored), _settings(spec))
         if lines:
-            raise Changed.in_lines(
+            raise StudyChangedError.in_lines(
                 f"{at.path}: this run was made with other settings",
                 lines,
                 "Restore these settings, or give the study a new name.",

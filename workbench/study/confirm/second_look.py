@@ -10,7 +10,7 @@ import json
 
 from workbench import record
 from workbench.record import Role
-from workbench.study.config.changes import Changed, Unready, file_differences
+from workbench.study.config.changes import NotReadyError, StudyChangedError, file_differences
 from workbench.study.confirm.planning import Protocol, seeds_of
 from workbench.study.study import Study
 from workbench.verdict.refusals import NEW_NAME
@@ -36,7 +36,7 @@ def begun(first: Protocol, study: Study, *, logged: str | None = None) -> Protoc
         logged: SHA-256 of ``protocol-2.json`` in MLflow; None if there is none, or it was not read.
 
     Raises:
-        Changed: The file is missing, or was edited since the second look began.
+        StudyChangedError: The file is missing, or was edited since the second look began.
     """
     path = record.protocol_path(study.directory, look=LOOK)
     restore = (
@@ -45,7 +45,7 @@ def begun(first: Protocol, study: Study, *, logged: str | None = None) -> Protoc
     )
     if not path.exists():
         if logged is not None or _has_runs(first, study):
-            raise Changed(
+            raise StudyChangedError(
                 f"{path} is missing, but the second look of {study.name} has begun. {restore}"
             )
         return None
@@ -55,7 +55,7 @@ def begun(first: Protocol, study: Study, *, logged: str | None = None) -> Protoc
         lines = [f"sha256: was {str(logged)[:12]}… in MLflow, is {found.sha256[:12]}…"]
     if lines:
         what = f"{path} was edited after the second look of {study.name} began"
-        raise Changed.in_lines(what, lines, restore)
+        raise StudyChangedError.in_lines(what, lines, restore)
     return found
 
 
@@ -86,12 +86,13 @@ def refuse(
         tested: Whether every run of the first look has ended.
 
     Raises:
-        Changed: One look is planned, or the second one has begun with another number of seeds.
-        Unready: The first look has not ended.
+        StudyChangedError: One look is planned, or the second one has begun with another number of
+            seeds.
+        NotReadyError: The first look has not ended.
     """
     command = f"workbench confirm {study.name}"
     if first.content["looks"] < LOOK:
-        raise Changed(
+        raise StudyChangedError(
             f"{study.file}: the confirmation of {study.name} has one look, so its seeds are "
             "fixed: seeds that are added once the result was seen raise the error rate (22 % false "
             "winners in a simulation, not 5 %). "
@@ -102,13 +103,13 @@ def refuse(
             )
         )
     if known is not None and len(known.content["seeds"]) != fresh:
-        raise Changed(
+        raise StudyChangedError(
             f"--fresh {fresh}: the second look of {study.name} began with "
             f"{len(known.content['seeds'])} fresh seeds, and there is no third one. Continue it: "
             f"{command}. Other seeds need a study with a new name. {NEW_NAME}"
         )
     if not tested:
-        raise Unready(
+        raise NotReadyError(
             f"--fresh {fresh}: the first look of {study.name} is unfinished, and a second one "
             f"follows its verdict. Finish it first: {command}"
         )

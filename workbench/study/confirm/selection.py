@@ -24,7 +24,7 @@ from workbench.record import (
     spec_from_json,
     to_json,
 )
-from workbench.study.config.changes import Changed, file_differences
+from workbench.study.config.changes import StudyChangedError, file_differences
 from workbench.study.config.consistency import BASELINE
 from workbench.study.confirm.candidates import plan_text
 from workbench.study.confirm.planning import SELECTION, Protocol, baseline_of
@@ -46,7 +46,7 @@ class Time:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class CandidateRuns:
     """What the selection's runs of one candidate reached.
 
     Attributes:
@@ -83,7 +83,7 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selected:
+class SelectionOutcome:
     """A finished selection.
 
     Attributes:
@@ -94,8 +94,8 @@ class Selected:
         default_is: The strategy whose chosen configuration is the default one, if any is.
     """
 
-    runs: Mapping[str, tuple[Chosen, ...]]
-    chosen: Mapping[str, Chosen]
+    runs: Mapping[str, tuple[CandidateRuns, ...]]
+    chosen: Mapping[str, CandidateRuns]
     finalists: tuple[str, ...]
     arms: tuple[Arm, ...]
     default_is: str | None
@@ -143,7 +143,7 @@ class Selected:
         return dict(record.plain(content))
 
 
-def choose(study: Study, protocol: Protocol) -> Selected:
+def choose(study: Study, protocol: Protocol) -> SelectionOutcome:
     """What is tested, by the records of a selection whose runs have all ended.
 
     The candidate with the best mean is chosen. Ties go to fewer trainable parameters, then to
@@ -152,7 +152,7 @@ def choose(study: Study, protocol: Protocol) -> Selected:
     config, runs = study.config, _runs(protocol, study.directory)
     sign = -1 if config.objective.direction == "maximize" else 1
 
-    def order(one: Chosen) -> tuple[float, float, int, int]:
+    def order(one: CandidateRuns) -> tuple[float, float, int, int]:
         mean = math.inf if one.mean is None else sign * one.mean
         size = math.inf if one.trainable is None else one.trainable
         return (mean, size, one.spec.plan.epochs, one.spec.number)
@@ -177,7 +177,7 @@ def choose(study: Study, protocol: Protocol) -> Selected:
     ]
     if default_is is None and config.added is None:
         arms.append(Arm(name=BASELINE, spec=baseline, baseline=True))
-    return Selected(
+    return SelectionOutcome(
         runs=runs,
         chosen=chosen,
         finalists=tuple(finalists),
@@ -193,7 +193,7 @@ def _baseline(study: Study) -> TrialSpec:
     return spec_from_json(to_json(spec))
 
 
-def _runs(protocol: Protocol, directory: Path) -> dict[str, tuple[Chosen, ...]]:
+def _runs(protocol: Protocol, directory: Path) -> dict[str, tuple[CandidateRuns, ...]]:
     """What the selection's runs reached, by strategy; a failed run counts with the worst value.
 
     That is the bound of the metric, where it has one, else the worst that any run has reached.
@@ -215,11 +215,13 @@ def _runs(protocol: Protocol, directory: Path) -> dict[str, tuple[Chosen, ...]]:
     }
 
 
-def _chosen(spec: TrialSpec, results: Sequence[Result | None], worst: float | None) -> Chosen:
+def _chosen(
+    spec: TrialSpec, results: Sequence[Result | None], worst: float | None
+) -> CandidateRuns:
     values = tuple(_value(result) for result in results)
     counted = [worst if value is None else value for value in values]
     complete = [r for r in results if r is not None and r.state is State.COMPLETE]
-    return Chosen(
+    return CandidateRuns(
         spec=spec,
         values=values,
         mean=None if None in counted else fmean(v for v in counted if v is not None),
@@ -242,7 +244,7 @@ def _value(result: Result | None) -> float | None:
     return result.value if result is not None and result.state is State.COMPLETE else None
 
 
-def write_selection(selected: Selected, directory: Path, file: Path) -> str:
+def write_selection(selected: SelectionOutcome, directory: Path, file: Path) -> str:
     """Write what the selection has chosen once, or compare it with what was written before.
 
     Args:
@@ -254,14 +256,14 @@ def write_selection(selected: Selected, directory: Path, file: Path) -> str:
         The file's text.
 
     Raises:
-        Changed: Another choice was written: it, or a record, has been edited since.
+        StudyChangedError: Another choice was written: it, or a record, has been edited since.
     """
     path = directory / SELECTION
     text = json.dumps(selected.content, indent=1) + "\n"
     if path.exists():
         lines = file_differences(path, text.encode())
         if lines:
-            raise Changed.in_lines(
+            raise StudyChangedError.in_lines(
                 f"{file}: {path} differs from the records of the selection",
                 lines,
                 "What was chosen is fixed before the test. Restore the file and the records, or "

@@ -59,7 +59,7 @@ def refuse_another_search(study: Study) -> None:
     """Compare the study with the settings that its trials were made with.
 
     Raises:
-        Changed: They differ.
+        StudyChangedError: They differ.
         StorageError: The settings were lost.
     """
     location = optuna_storage.locate(study.directory)
@@ -83,9 +83,9 @@ class Search:
         retry_failed: Whether failed trials are run again, see ``retries``.
 
     Raises:
-        Changed: Trials exist that were made with other settings.
+        StudyChangedError: Trials exist that were made with other settings.
         StorageError: The storage is of another version, or nothing tells with which settings.
-        Damaged: A record cannot be read.
+        DamagedRecordError: A record cannot be read.
     """
 
     def __init__(self, study: Study, *, retry_failed: bool = False) -> None:

@@ -20,7 +20,7 @@ from workbench import record
 from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
 from workbench.record.strategy import Scalar, Strategy
 from workbench.study import space
-from workbench.study.config import Changed
+from workbench.study.config import StudyChangedError
 from workbench.study.config.knobs import Categorical, Interval
 from workbench.study.config.study_config import StudyConfig
 
@@ -44,7 +44,7 @@ def records_of(directory: Path) -> Mapping[str, Records]:
     """The records of a study's search: by group and by number.
 
     Raises:
-        Damaged: A record cannot be read.
+        DamagedRecordError: A record cannot be read.
     """
     found: dict[str, dict[int, tuple[TrialDirectory, TrialSpec]]] = {}
     for at, spec in record.scan(directory):
@@ -69,7 +69,7 @@ def reconcile(
         records: Of this group.
 
     Raises:
-        Changed: A record has a value that the study's ranges do not hold.
+        StudyChangedError: A record has a value that the study's ranges do not hold.
     """
     stored = study.get_trials(deepcopy=False)
     replaced = {
@@ -178,7 +178,7 @@ def _parameters(
     def pick(name: str, entry: Interval | Categorical) -> Any:
         value = spec.hyperparameters.get(knob_of[name])
         if not entry.holds(value):
-            raise Changed(
+            raise StudyChangedError(
                 f"{at.path}: {knob_of[name]} is {value} in this trial, which the ranges of the "
                 f"study {config.name} do not hold. Restore the ranges, or give the study a new "
                 "name."

@@ -17,8 +17,8 @@ from optuna.study import StudySummary
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from workbench import usercode
-from workbench.record import Damaged
-from workbench.study.config.changes import Changed, differences
+from workbench.record import DamagedRecordError
+from workbench.study.config.changes import StudyChangedError, differences
 from workbench.study.fingerprint import source_of
 from workbench.study.optuna_storage import LABEL, StorageLocation
 from workbench.study.study import Study, StudyStrategy
@@ -125,7 +125,7 @@ def stored_definitions(
 
     Raises:
         StorageError: There are records, but their settings were lost.
-        Damaged: The file cannot be read.
+        DamagedRecordError: The file cannot be read.
     """
     directory, prefix = location.directory, location.prefix
     paths = {group: definition_path(directory, group) for group in groups}
@@ -150,7 +150,7 @@ def _stored_definition(
         try:
             return dict(json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
-            raise Damaged(
+            raise DamagedRecordError(
                 f"{path} is damaged ({error}): it holds the settings of the trials in this "
                 "directory. Restore the file, or give the study a new name."
             ) from error
@@ -177,8 +177,8 @@ def refuse_changes(stored: Mapping[str, Mapping[str, Any] | None], study: Study)
         study: The study.
 
     Raises:
-        Changed: Lists what differs by the keys of the study file, with their lines and the groups
-            that it concerns.
+        StudyChangedError: Lists what differs by the keys of the study file, with their lines and
+            the groups that it concerns.
     """
     changes: dict[str, list[str]] = {}
     coded = sampled = False
@@ -205,7 +205,7 @@ def refuse_changes(stored: Mapping[str, Mapping[str, Any] | None], study: Study)
                 " A data set of your own must return the same samples in every call and in every "
                 "process, so a random generator in it needs a fixed seed."
             )
-        raise Changed.in_lines(
+        raise StudyChangedError.in_lines(
             f"{study.file}: the study {study.name} has trials that were made with other settings",
             (f"{line}  ({', '.join(names)})" for line, names in changes.items()),
             advice,

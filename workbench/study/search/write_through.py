@@ -15,7 +15,7 @@ from optuna.storages._rdb.models import TrialIntermediateValueModel
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.tracker.store import StoreError, Unreachable
+from workbench.tracker.store import StoreError, UnreachableError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class WriteThroughStorage(InMemoryStorage):
 
     def _note_outage(self, problem: StoreError) -> None:
         now = self._retried = time.monotonic()
-        if not isinstance(problem, Unreachable):
+        if not isinstance(problem, UnreachableError):
             self._down = self._down or now
             self.outage = StoreError(
                 f"{problem} The study is parked: nothing is lost, and no trial failed. Rerun the "
@@ -139,7 +139,7 @@ class WriteThroughStorage(InMemoryStorage):
                 OUTAGE_SECONDS,
             )
         elif now - self._down >= OUTAGE_SECONDS:
-            self.outage = Unreachable(
+            self.outage = UnreachableError(
                 f"{problem}. After {now - self._down:.0f} s without it the study is parked. "
                 "Nothing is lost, and no trial failed. Rerun the command when it answers."
             )

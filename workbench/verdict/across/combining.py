@@ -11,7 +11,7 @@ from workbench.verdict import Design, Doubt, Verdict, Word
 from workbench.verdict.across import deciding
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.refusals import because
-from workbench.verdict.results import ResultRow, Results, Unreadable
+from workbench.verdict.results import ResultRow, Results, ResultsError
 
 DEFAULT = "default"  # the side of the default configuration
 # What studies that are combined must agree in.
@@ -120,10 +120,10 @@ def by_dataset(
     """Names of the strategies, a verdict for each data set, and the design that all share.
 
     Raises:
-        Unreadable: The studies cannot be combined; the message says why.
+        ResultsError: The studies cannot be combined; the message says why.
     """
     if problems := [*_problems(studies)]:
-        raise Unreadable("\n".join(problems))
+        raise ResultsError("\n".join(problems))
     first = studies[0].verdict
     names = tuple(dict.fromkeys(side.name for one in studies for side in one.verdict.sides))
     design = Design(

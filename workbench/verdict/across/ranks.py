@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.verdict import Design, Doubt, Refused, Verdict, Word
+from workbench.verdict import ClaimError, Design, Doubt, Verdict, Word
 from workbench.verdict.judgement import Level
 from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow
@@ -64,14 +64,14 @@ def different(rows: Sequence[ResultRow]) -> None:
     """Data sets with other names are other data sets (rule 8).
 
     Raises:
-        Refused: Two of them have the same value for every strategy and seed.
+        ClaimError: Two of them have the same value for every strategy and seed.
     """
     found: dict[str, dict[tuple[str, str], float | None]] = {}
     for row in rows:
         found.setdefault(row.dataset, {})[row.strategy, row.seed] = row.value
     for first, second in combinations(found, 2):
         if found[first] == found[second]:
-            raise Refused(
+            raise ClaimError(
                 8,
                 f"{first} and {second} have the same value for every strategy and seed, expected"
                 " other results on another data set.",
