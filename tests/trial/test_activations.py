@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from workbench.engine import activations as engine
 from workbench.engine.activations import Request, Split, StoredActivations
 from workbench.record import Role, State, TrialSpec
 from workbench.record.files import lock, own_writer
-from workbench.trial import activations
+from workbench.trial import activation_entries, activations
 from workbench.trial import run as trial_run
 from workbench.trial.activations import ActivationStore
 
@@ -46,10 +49,10 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     compute = engine.compute
 
     def counted(
-        request: Request, split: Split, rows: Sequence[Tensor], known: Tensor, *, verified: int
+        request: Request, split: Split, rows: Sequence[Tensor], known: Tensor, **chosen: Any
     ) -> None:
         passes.append(len(rows[0]) - int(known.sum()))
-        compute(request, split, rows, known, verified=verified)
+        compute(request, split, rows, known, **chosen)
 
     monkeypatch.setattr(engine, "compute", counted)
     return passes
@@ -145,6 +148,57 @@ def test_whatever_changes_the_numbers_makes_another_entry(
     assert len(entries(folder)) == len(others) + 1
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_two_workers_compute_an_entry_together_and_one_that_stops_leaves_its_part_to_the_other(
+    spec: TrialSpec, folder: Path, monkeypatch: pytest.MonkeyPatch, left: bool
+) -> None:
+    class Stopped(Exception):
+        pass
+
+    alone = asked(spec)
+    shutil.rmtree(folder)
+    monkeypatch.setattr(activation_entries, "_CHUNK", 1)
+    monkeypatch.setattr(activation_entries, "WAIT_SECONDS", 0.01)
+    chunks: list[tuple[str, int]] = []
+    helped, compute = threading.Event(), engine.compute
+
+    def noted(*given: Any, numbers: slice, **named: Any) -> None:
+        compute(*given, numbers=numbers, **named)
+        chunks.append((threading.current_thread().name, numbers.start))
+        if len(chunks) == 2:
+            helped.set()
+
+    def wait_for_help() -> None:
+        # Only with a chunk, so that the other worker must leave that one.
+        if any(folder.glob("*.tmp/0.lock")):
+            helped.wait(20)
+
+    def stop_if_asked() -> None:
+        if left and chunks:
+            helped.set()
+            raise Stopped
+
+    monkeypatch.setattr(engine, "compute", noted)
+    with ThreadPoolExecutor(1, "first") as one, ThreadPoolExecutor(1, "second") as two:
+        first = one.submit(asked, spec, before=wait_for_help)
+        while not any(folder.glob("*.tmp/0.lock")):
+            time.sleep(0.01)
+        second = two.submit(asked, spec, before=stop_if_asked)
+        kept = first.result(60)
+        if left:
+            with pytest.raises(Stopped):
+                second.result(60)
+        else:
+            assert second.result(60) is not None
+    by_second = {number for name, number in chunks if name == "second_0"}
+    assert by_second == ({1} if left else {1, 2})
+    assert sorted(number for _, number in chunks) == [0, 1, 2]
+    assert alone is not None and kept is not None
+    assert all(torch.equal(a, b) for a, b in zip(alone.rows, kept.rows, strict=True))
+    (entry,) = entries(folder)
+    assert {path.suffix for path in entry.iterdir()} == {".bin", ".json"}
+
+
 def test_what_changes_no_number_shares_the_entry(spec: TrialSpec, computed: list[int]) -> None:
     asked(spec)
     asked(replace(spec, number=7, hyperparameters={"learning_rate": 1.0}))
@@ -159,7 +213,7 @@ def test_a_split_that_is_drawn_anew_computes_only_samples_that_no_other_has(
     splits = [range(14), [*range(19, 3, -1), 1], [3, 2, 1, 0, *range(10, 20)]]
     shared = [asked(spec, drawn=drawn, pad_last=pad_last) for drawn in splits]
     # Without padding, the last 14 % 8 samples are a smaller batch, whose bits serve no other.
-    assert computed == ([14, 6, 0] if pad_last else [14, 13, 6])
+    assert computed == ([14, 6] if pad_last else [14, 13, 6])
     shutil.rmtree(folder)
     for found, drawn in zip(shared, splits, strict=True):
         alone = asked(spec, drawn=drawn, pad_last=pad_last)

@@ -302,36 +302,48 @@ def _holds_in_both_modes(request: Request, check: Callable[[], bool]) -> bool:
             buffer.copy_(buffers[name])
 
 
+def passes(request: Request, known: Tensor | None = None) -> list[Tensor]:
+    """Positions of the samples that pass through the frozen stages together.
+
+    Args:
+        request: For these outputs.
+        known: Which of the first ``Request.full`` rows are written already, ``bool``; None if none.
+    """
+    missing = torch.arange(request.full)
+    if known is not None:
+        missing = missing[~known]
+    rest = torch.arange(request.full, len(request.index))
+    return [each for each in (*torch.split(missing, request.size), rest) if len(each)]
+
+
 def compute(
     request: Request,
     split: Split,
     rows: Sequence[Tensor],
     known: Tensor | None = None,
     *,
+    numbers: slice = slice(None),
     verified: int = VERIFIED,
 ) -> None:
-    """Run the frozen stages for the samples of a part, and write their outputs to ``rows``.
+    """Run the frozen stages for some of the passes, and write their outputs to ``rows``.
 
-    Some batches are verified: with nothing but the kept values, the rest of the model must give
+    Some passes are verified: with nothing but the kept values, the rest of the model must give
     bitwise the same outputs.
 
     Args:
         request: For these outputs.
         split: Made for the request.
         rows: Tensors ``[N, ...]`` as the values of ``Split.first``.
-        known: Which of the first ``Request.full`` rows are written already, ``bool``; None if none.
-        verified: Every how many batches, beside the first and the last.
+        known: See ``passes``.
+        numbers: Of the passes to compute.
+        verified: Every how many passes, beside the first and the last.
 
     Raises:
         NotReplayableError: The outputs differ for some batch.
     """
-    count, size, module = len(rows[0]), request.size, request.staged.module
-    missing = torch.arange(request.full)
-    if known is not None:
-        missing = missing[~known]
-    passes = [*torch.split(missing, size), torch.arange(request.full, count)]
-    passes = [each for each in passes if len(each)]
-    for number, written in enumerate(passes):
+    size, module = request.size, request.staged.module
+    every = list(enumerate(passes(request, known)))
+    for number, written in every[numbers]:
         request.before_batch()
         positions = written
         if written[0] < request.full and len(written) < size:
@@ -340,7 +352,7 @@ def compute(
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             try:
                 kept = stages.prefix(module, split.cut, batch)
-                checked = number % verified == 0 or written is passes[-1]
+                checked = number % verified == 0 or number == len(every) - 1
                 same = not checked or torch.equal(module(batch), split.replay(module, batch, kept))
             except stages.NotTensorError:
                 same = False

@@ -3,8 +3,9 @@
 It is under ``downloads.folder()/activations`` and may be deleted at any time. An entry is found by
 all that its numbers depend on: the weights and the code of the frozen stages, the samples and how
 they were prepared and augmented, the size of a batch, threads, processor and versions. A new entry
-copies the rows of samples that a similar one has (a split is drawn anew for each seed). One worker
-computes an entry while others wait. Used by ``trial.trainers`` and ``trial.evaluation``.
+copies the rows of samples that a similar one has (a split is drawn anew for each seed). Workers of
+one machine that need an entry compute it together. Used by ``trial.trainers`` and
+``trial.evaluation``.
 """
 
 from __future__ import annotations
@@ -12,27 +13,25 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from workbench import downloads, record, usercode
 from workbench.backbones.stages import Staged
-from workbench.datasets.memmap import MappedArray, sha256_of
 from workbench.engine import activations
 from workbench.engine.activations import NotReplayableError, Request, Split, StoredActivations
 from workbench.record import Role, TrialSpec, environment
 from workbench.record.files import LockedError, is_abandoned, lock, own_writer, writing
+from workbench.trial import activation_entries
+from workbench.trial.activation_entries import Entry
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
@@ -44,7 +43,6 @@ _SCHEMA = 2
 # How much faster reading must be than computing, and how many seconds it must save in a pass over
 # the data; else the model runs its frozen stages.
 _GAIN, _LEAST_SECONDS = 1.5, 0.05
-_WAIT_SECONDS = 0.25  # between two looks at whether the trial was asked to stop
 _DAY_SECONDS = 86_400.0
 _OF_DISK = 0.5  # share of the free disk that an entry may take
 # Splits that this process has looked for. Each holds some samples, so large ones are not kept.
@@ -99,14 +97,9 @@ class ActivationStore:
         folder = _folder() / f"{alike}-{samples[:16]}"
         needed = count * split.sample_bytes
         try:
-            entry = _read(folder, split.first.values)
+            entry = activation_entries.read(folder, split.first.values)
             if entry is None and self._has_room(needed, request):
-                with _locked(_folder() / f"{alike}.lock", request.before_batch):
-                    entry = _read(folder, split.first.values)
-                    if entry is None:
-                        with writing(folder):
-                            _write(folder, request, split, verified=self._verified)
-                        entry = _read(folder, split.first.values)
+                entry = self._computed(alike, folder, request, split)
         # An error of the inputs themselves comes again where the model reads them.
         except (OSError, NotReplayableError) as error:
             _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
@@ -114,6 +107,25 @@ class ActivationStore:
         if entry is None:
             return None
         return StoredActivations(split=split, rows=tuple(entry.rows), sizes=request.sizes)
+
+    def _computed(self, alike: str, folder: Path, request: Request, split: Split) -> Entry | None:
+        """A new entry; of one that another worker writes, some passes are computed here."""
+        temporary = folder.with_name(f"{folder.name}.{own_writer()}.tmp")
+        host = temporary.name.rpartition("@")[2]
+
+        def help_writing(other: str) -> None:
+            # Two machines that map a file of a network file system do not see each other's pages.
+            if other.startswith(f"{folder.name}.") and other.endswith(f"@{host}"):
+                activation_entries.compute(folder.with_name(other), request, split, self._verified)
+
+        path = _folder() / f"{alike}.lock"
+        with _locked(path, request.before_batch, temporary.name, help_writing):
+            entry = activation_entries.read(folder, split.first.values)
+            if entry is None:
+                with writing(folder):
+                    activation_entries.write(folder, temporary, request, split, self._verified)
+                entry = activation_entries.read(folder, split.first.values)
+            return entry
 
     def _has_room(self, needed: int, request: Request) -> bool:
         """Delete what was not used for the longest time, if that makes room for an entry."""
@@ -149,20 +161,6 @@ class ActivationStore:
             "batch": [request.size, request.pad_last],
             "device": environment.provenance(str(self._device), plan.threads),
         }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Entry:
-    """An entry of the store.
-
-    Attributes:
-        rows: As the values of ``Split.first``, ``[N, ...]`` each, memory-mapped.
-        index: The samples' numbers in the data set, ``int64 [N]``; -1 where a sample was computed
-            in a smaller batch, so that its last bits may differ.
-    """
-
-    rows: list[Tensor]
-    index: Tensor
 
 
 def _shapes(batch: Batch) -> object:
@@ -204,14 +202,30 @@ def _known_split(request: Request, content: object) -> Split | None:
 
 
 @contextmanager
-def _locked(path: Path, before: Callable[[], None]) -> Iterator[None]:
-    """Hold an entry's lock; a stop is heard while another worker computes the entry."""
+def _locked(
+    path: Path,
+    before: Callable[[], None],
+    note: str = "",
+    meanwhile: Callable[[str], None] = lambda other: None,
+) -> Iterator[None]:
+    """Hold a lock; a stop is heard while another worker holds it.
+
+    Args:
+        path: The lock's file.
+        before: Called before each attempt; may raise.
+        note: For other workers.
+        meanwhile: Called with the note of the holder, as long as there is another one.
+    """
     with ExitStack() as stack:
         while True:
             before()
-            with suppress(LockedError):
-                stack.enter_context(lock(path, wait_seconds=_WAIT_SECONDS))
+            try:
+                stack.enter_context(
+                    lock(path, note=note, wait_seconds=activation_entries.WAIT_SECONDS)
+                )
                 break
+            except LockedError as held:
+                meanwhile(str(held))
         yield
 
 
@@ -234,104 +248,6 @@ def _digest(staged: Staged, depth: int) -> str:
             content = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             digest.update(content.numpy().data)
     return digest.hexdigest()
-
-
-def _write(folder: Path, request: Request, split: Split, *, verified: int) -> None:
-    """Write an entry whole or not at all."""
-    temporary = folder.with_name(f"{folder.name}.{own_writer()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        index = request.index.clone()
-        index[request.full :] = -1
-        maps = []
-        for number, value in enumerate(split.first.values):
-            shape = (len(index), *value.shape[1:])
-            maps.append(_reserved(temporary / f"{number}.bin", shape, value.numpy().dtype))
-        rows = [torch.from_numpy(values) for values in maps]
-        known = _gather(folder, index[: request.full], split.first.values, rows)
-        activations.compute(request, split, rows, known, verified=verified)
-        maps.append(_reserved(temporary / "index.bin", index.shape, index.numpy().dtype))
-        maps[-1][:] = index.numpy()
-        entries = []
-        for values in maps:
-            values.flush()
-            path = Path(str(values.filename))
-            mapped = MappedArray(
-                path=path,
-                shape=tuple(values.shape),
-                sha256=record.sha256_of(path),
-                dtype=values.dtype.name,
-            )
-            entries.append({**asdict(mapped), "path": path.name})
-        record.write_atomically(temporary / "entry.json", json.dumps(entries).encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _gather(folder: Path, index: Tensor, first: Sequence[Tensor], rows: Sequence[Tensor]) -> Tensor:
-    """Copy the rows of samples that similar entries have; returns which were copied, ``bool``.
-
-    Only from entries that have some of the first samples, with about the values ``first``.
-    """
-    known = torch.zeros(len(index), dtype=torch.bool)
-    for path in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
-        entry = None if path.suffix == ".tmp" or known.all() else _read(path)
-        if entry is None:
-            continue
-        order = torch.argsort(entry.index)
-        place = torch.searchsorted(entry.index, index, sorter=order).clamp(max=len(order) - 1)
-        place = order[place]
-        shared = entry.index[place] == index
-        tried = torch.nonzero(shared[: len(first[0])]).flatten()
-        pairs = zip(entry.rows, first, strict=True)
-        if len(tried) and all(
-            activations.is_close(row[place[tried]], value[tried]) for row, value in pairs
-        ):
-            for row, stored in zip(rows, entry.rows, strict=True):
-                row[: len(index)][shared] = stored[place[shared]]
-            known |= shared
-    return known
-
-
-def _reserved(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.memmap[Any, Any]:
-    """A new file as an array. Its space is reserved: a full disk kills who writes to a map."""
-    size = max(math.prod(shape) * kind.itemsize, 1)
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:  # macOS
-            os.ftruncate(file.fileno(), size)
-    return np.memmap(path, kind, mode="r+", shape=shape)
-
-
-def _read(folder: Path, first: Sequence[Tensor] = ()) -> _Entry | None:
-    """An entry; None where there is none, or it is damaged.
-
-    Args:
-        folder: Of the entry.
-        first: About what the first rows must be, so that nothing that the key lacks can give wrong
-            numbers.
-    """
-    try:
-        described: list[dict[str, Any]] = json.loads((folder / "entry.json").read_bytes())
-        files = [
-            MappedArray(**{**entry, "path": folder / entry["path"], "shape": tuple(entry["shape"])})
-            for entry in described
-        ]
-        if all(sha256_of(file.path) == file.sha256 for file in files):
-            os.utime(folder)  # For ``_evict``: when it was last used.
-            *rows, index = [file.open() for file in files]
-            if not first or all(
-                activations.is_close(row[: len(value)], value)
-                for row, value in zip(rows, first, strict=True)
-            ):
-                return _Entry(rows=rows, index=index)
-    except (OSError, ValueError, TypeError, KeyError):
-        pass
-    return None
 
 
 def _evict(limit: int, unused_seconds: float) -> bool:
