@@ -148,9 +148,17 @@ def test_whatever_changes_the_numbers_makes_another_entry(
     assert len(entries(folder)) == len(others) + 1
 
 
-@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize(
+    ("second_is", "by_second", "order"),
+    [("fast", {1, 2}, [1, 2, 0]), ("slow", {1}, [0, 2, 1]), ("stopped", {1}, [1, 0, 2])],
+)
 def test_two_workers_compute_an_entry_together_and_one_that_stops_leaves_its_part_to_the_other(
-    spec: TrialSpec, folder: Path, monkeypatch: pytest.MonkeyPatch, left: bool
+    spec: TrialSpec,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    second_is: str,
+    by_second: set[int],
+    order: list[int],
 ) -> None:
     class Stopped(Exception):
         pass
@@ -160,39 +168,42 @@ def test_two_workers_compute_an_entry_together_and_one_that_stops_leaves_its_par
     monkeypatch.setattr(activation_entries, "_CHUNK", 1)
     monkeypatch.setattr(activation_entries, "WAIT_SECONDS", 0.01)
     chunks: list[tuple[str, int]] = []
-    helped, compute = threading.Event(), engine.compute
+    helped, done, compute = threading.Event(), threading.Event(), engine.compute
 
     def noted(*given: Any, numbers: slice, **named: Any) -> None:
         compute(*given, numbers=numbers, **named)
         chunks.append((threading.current_thread().name, numbers.start))
         if len(chunks) == 2:
             helped.set()
+            done.set()
 
     def wait_for_help() -> None:
         # Only with a chunk, so that the other worker must leave that one.
         if any(folder.glob("*.tmp/0.lock")):
             helped.wait(20)
 
-    def stop_if_asked() -> None:
-        if left and chunks:
+    def before_second() -> None:
+        if second_is == "stopped" and chunks:
             helped.set()
             raise Stopped
+        if second_is == "slow" and any(folder.glob("*.tmp/1.lock")):
+            helped.set()
+            done.wait(20)
 
     monkeypatch.setattr(engine, "compute", noted)
     with ThreadPoolExecutor(1, "first") as one, ThreadPoolExecutor(1, "second") as two:
         first = one.submit(asked, spec, before=wait_for_help)
         while not any(folder.glob("*.tmp/0.lock")):
             time.sleep(0.01)
-        second = two.submit(asked, spec, before=stop_if_asked)
+        second = two.submit(asked, spec, before=before_second)
         kept = first.result(60)
-        if left:
+        if second_is == "stopped":
             with pytest.raises(Stopped):
                 second.result(60)
         else:
             assert second.result(60) is not None
-    by_second = {number for name, number in chunks if name == "second_0"}
-    assert by_second == ({1} if left else {1, 2})
-    assert sorted(number for _, number in chunks) == [0, 1, 2]
+    assert {number for name, number in chunks if name == "second_0"} == by_second
+    assert [number for _, number in chunks] == order
     assert alone is not None and kept is not None
     assert all(torch.equal(a, b) for a, b in zip(alone.rows, kept.rows, strict=True))
     (entry,) = entries(folder)

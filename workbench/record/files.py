@@ -147,7 +147,9 @@ _TEST_SECONDS = 0.1
 
 
 @contextmanager
-def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[None]:
+def lock(
+    path: Path, *, note: str = "", wait_seconds: float = 0.0, parents: bool = True
+) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a block.
 
     The operating system releases it when the process ends, so it is never stale.
@@ -156,12 +158,15 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
         path: The lock's file; created if needed, and never deleted.
         note: Describes the holder, for the message of ``LockedError``.
         wait_seconds: How long to wait for another holder; may be infinite.
+        parents: Whether the file's folder is made if there is none.
 
     Raises:
+        FileNotFoundError: There is no folder, and it is not made.
         LockedError: The holder did not release it in time.
         LockUnsupportedError: The file system has no locks.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
     # Not "w+", which would delete the holder's note.
     with path.open("a+") as file:
         deadline = time.monotonic() + max(wait_seconds, _TEST_SECONDS)

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -90,23 +91,27 @@ def compute(
     """
     try:
         known = np.frombuffer((temporary / _KNOWN).read_bytes(), bool)
-        maps = _maps(temporary, request, split)
+        rows = [torch.from_numpy(values) for values in _maps(temporary, request, split)]
+        copied = torch.from_numpy(known.copy())
+        chunks = range(0, len(activations.passes(request, copied)), _CHUNK)
+        # Whoever leads first computes what is free, too.
+        for wait, first in product((0.0, WAIT_SECONDS)[: 1 + leads], chunks):
+            chunk, done = slice(first, first + _CHUNK), temporary / f"{first}.done"
+            while not done.exists():
+                request.before_batch()
+                path = temporary / f"{first}.lock"
+                with suppress(LockedError), lock(path, wait_seconds=wait, parents=False):
+                    if not done.exists():
+                        activations.compute(
+                            request, split, rows, copied, numbers=chunk, verified=verified
+                        )
+                        done.touch()
+                if not wait:
+                    break
     except FileNotFoundError:
-        return  # It does not exist yet, or not any more.
-    rows, copied = [torch.from_numpy(values) for values in maps], torch.from_numpy(known.copy())
-    for first in range(0, len(activations.passes(request, copied)), _CHUNK):
-        chunk, done = slice(first, first + _CHUNK), temporary / f"{first}.done"
-        while temporary.is_dir() and not done.exists():
-            request.before_batch()
-            path, wait = temporary / f"{first}.lock", WAIT_SECONDS if leads else 0.0
-            with suppress(LockedError), lock(path, wait_seconds=wait):
-                if not done.exists():
-                    activations.compute(
-                        request, split, rows, copied, numbers=chunk, verified=verified
-                    )
-                    done.touch()
-            if not leads:
-                break
+        # To the others: it does not exist yet, or is complete.
+        if leads:
+            raise
 
 
 def _maps(
