@@ -26,6 +26,7 @@ from workbench.commands import browse, home_studies, outcomes
 from workbench.commands import report as publish
 from workbench.commands.additions import add_level
 from workbench.commands.confirm import confirm_study
+from workbench.commands.home_studies import UnknownNameError
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.datasets import SealedError
@@ -294,8 +295,8 @@ def test_all_texts_say_what_was_added_and_claim_and_methods_the_error_rate(story
     ):
         text = " ".join(text.split())
         assert f"Added after the first result was known: {NEW[0]} and {NEW[1]}." in text
-        said = text.count("holds for each verdict alone, for symmetric differences")
-        rate = text.count("at least one of the two is wrong, up to 10 %.")
+        said = text.count("for symmetric differences, holds for each verdict alone")
+        rate = text.count("one of the two is wrong with a probability of up to 10 %.")
         assert said == rate == (text != verdict["headline"])
     sha256 = record.sha256_of(record.protocol_path(directory_of(story.home, "tiny-add-1")))
     assert story.report["added"] == {"tiny-add-1": sha256}
@@ -349,6 +350,8 @@ def test_a_level_alone_is_enough_of_the_only_factor_and_after_a_second_look_has_
 ) -> None:
     home = confirmed_in(tmp_path, ALONE, ("seeds: 2,", f"seeds: {SEEDS},"))
     confirm_study("tiny", (), home, InlineWorkers(), Unseen(), agree=lambda offer: True, fresh=1)
+    with pytest.raises(UnknownNameError, match="tiny does not compare optimiser; did you mean opt"):
+        add("tiny", home, "optimiser=nadam")
     assert add("tiny", home, "nadam").finished
     (own,) = home_studies.additions(home, "tiny")
     assert (own.factor, own.level) == ("optimizer", "nadam")
@@ -359,7 +362,7 @@ def test_a_level_alone_is_enough_of_the_only_factor_and_after_a_second_look_has_
     found = report_of(home)
     assert list(found["added"]) == ["tiny-add-1", "tiny-add-2"]
     assert {side["n"] for side in found["verdict"]["sides"]} == {SEEDS + 1}
-    assert found["verdict"]["claim"].endswith("at least one of the 3 is wrong, up to 15 %.")
+    assert found["verdict"]["claim"].endswith(" 3 is wrong with a probability of up to 15 %.")
 
 
 # -- what is refused ------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_vectors_of_an_array_fit_a_bundled_set(tmp_path: Path) -> None:
         read_unlabelled({"name": "wine"}, tmp_path / "narrow.npy", data, target="class")
     raw[3, 4] = np.nan
     np.save(tmp_path / "bad.npy", raw)
-    with pytest.raises(ValueError, match=r"bad.npy:3 has a number that is not finite"):
+    with pytest.raises(ValueError, match=r"\(bad.npy:3\) has an input that is not finite"):
         read_unlabelled({"name": "wine"}, tmp_path / "bad.npy", data, target="class")
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
     with pytest.raises(ValueError, match=r"objects.npy cannot be read \(Object arrays cannot be"):
@@ -180,7 +180,7 @@ def test_errors_of_samples_in_memory_name_row_and_column(tmp_path: Path) -> None
         read_unlabelled(dataset, frame, data)
     wines = load_wine().data
     wines[3, 4] = np.nan
-    with pytest.raises(ValueError, match="row 3 of the array has a number that is not finite"):
+    with pytest.raises(ValueError, match=r"\(row 3 of the array\) has an input that is not finite"):
         read_unlabelled({"name": "wine"}, wines, load({"name": "wine"}))
     digits = load({"name": "digits"})
     with pytest.raises(ValueError, match="The array has images of the shape"):
@@ -248,9 +248,13 @@ def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: P
     images = (load_digits().images / 16).astype(np.float32)
     np.save(tmp_path / "new.npy", images[:, None])
     np.save(tmp_path / "last.npy", images[..., None])
-    for name in ("new.npy", "last.npy"):
+    np.save(tmp_path / "grey.npy", images)
+    for name in ("new.npy", "last.npy", "grey.npy"):
         inputs, _ = read_unlabelled({"name": "digits"}, tmp_path / name, data, target="class")
         assert torch.equal(every(inputs)[data.validation.index], every(data.validation.inputs))
+    np.save(tmp_path / "bytes.npy", images[:, None] * 255)
+    with pytest.raises(ValueError, match=r"bytes.npy:0\) has pixels from 0 to 239.*; scale them"):
+        read_unlabelled({"name": "digits"}, tmp_path / "bytes.npy", data, target="class")
     np.save(tmp_path / "large.npy", np.zeros((2, 1, 9, 9), dtype=np.float32))
     with pytest.raises(ValueError, match=r"shape \(1, 9, 9\), but .* trained on images of \(1, 8,"):
         read_unlabelled({"name": "digits"}, tmp_path / "large.npy", data, target="class")
@@ -265,7 +269,7 @@ def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: P
         ("class", {"y": np.array([7, 5, 7])}, [1, 0, 1]),
         ("class", {"targets": np.array(["7", "5", "7"])}, [1, 0, 1]),
         ("class", {"y": np.array([0, 1, 0]), "classes": np.array(["7", "5"])}, [1, 0, 1]),
-        ("class", {"y": np.array([7, 5, 6])}, None),
+        ("class", {"y": np.array([7, 5, 6])}, "c has the label 6, which is no class"),
         ("class", {"y": np.array([7, 5])}, None),
         ("class", {}, None),
         ("labels", {"y": np.array([[1, 0], [0, 0], [1, 1]])}, [[1, 0], [0, 0], [1, 1]]),
@@ -274,9 +278,9 @@ def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: P
     ],
 )
 def test_arrays_have_labels_where_they_have_the_model_s_targets(
-    tmp_path: Path, target: str, found: dict[str, Any], expected: list[Any] | None
+    tmp_path: Path, target: str, found: dict[str, Any], expected: list[Any] | str | None
 ) -> None:
     path = tmp_path / "new.npz"
     np.savez(path, x=np.zeros((3, 4), dtype=np.float32), **found)
     labels = labels_of({"name": "arrays"}, path, ["a", "b", "c"], target, ["5", "7"])
-    assert (None if labels is None else labels.tolist()) == expected
+    assert (labels.tolist() if isinstance(labels, torch.Tensor) else labels) == expected

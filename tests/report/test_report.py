@@ -914,6 +914,7 @@ def test_what_an_author_gave_is_printed_as_it_was_written() -> None:
     [
         ({}, ""),
         ({"confirmation": 1}, "1 run of the confirmation is not counted here."),
+        ({"try": 1}, "1 run of workbench try is not counted here."),
         (
             {"confirmation": 120, "selection": 81},
             "120 runs of the confirmation and 81 runs of its selection are not counted here.",

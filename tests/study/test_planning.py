@@ -323,6 +323,11 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
             "file, or --set confirm.smallest_effect=...)",
         ),
         (
+            ("confirm.smallest_effect=2",),
+            "--set confirm.smallest_effect=2: confirm.smallest_effect: found 2.0, expected less "
+            "than 1: accuracy is from 0 to 1, so 1 percentage point is 0.01",
+        ),
+        (
             ("objective.metric=train/accuracy",),
             "--set objective.metric=train/accuracy: objective.metric: found 'train/accuracy', "
             "expected a metric of the validation part; the training part does not measure "

@@ -746,11 +746,13 @@ def test_identical_strategies_have_no_winner_across_data_sets(tmp_path: Path) ->
 def test_a_data_set_that_lacks_a_strategy_makes_all_not_comparable(tmp_path: Path) -> None:
     path = datasets(
         tmp_path,
-        lambda name: {"a": 0.9, "b": 0.8, "c": 0.7} if name != "cars" else {"a": 0.9, "b": 0.8},
+        lambda name: dict(
+            list({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}.items())[: 2 if name == "cars" else 4]
+        ),
     )
     over = judge(path).result.as_json()["verdict"]
     assert over["word"] == Word.NOT_COMPARABLE
-    assert "c was not run on cars." in over["reasons"][0]["text"]
+    assert "c and d were not run on cars." in over["reasons"][0]["text"]
 
 
 # MLflow

@@ -22,7 +22,7 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.session import Shown, Watcher
 from workbench.driver import Workers
 from workbench.driver.leases import lease
-from workbench.messages import listed
+from workbench.messages import did_you_mean, listed
 from workbench.record import Addition
 from workbench.study.checks import check
 from workbench.study.config import load_added, load_all
@@ -155,6 +155,8 @@ def _split(base: Study, text: str) -> tuple[Factor, str]:
     if name in compared:
         return compared[name], written
     if len(compared) == 1:
+        if written and (hint := did_you_mean(name, compared)):
+            raise UnknownNameError(f"--add {text}: {base.name} does not compare {name}{hint}")
         return base.config.compare[0], text
     level = written if re.fullmatch(r"[\w.]+", name) and written else text
     ways = (

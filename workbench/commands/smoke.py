@@ -20,7 +20,7 @@ from workbench.study.config.changes import NotReadyError
 from workbench.study.config.study_config import StudyConfig
 
 _TINY_CONFIRMATION = {
-    "smallest_effect": 1.0,
+    "smallest_effect": 0.5,
     "seeds": 2,
     "select": {"configs": 1, "seeds": 1},
     "contrast": "baseline",

@@ -64,6 +64,20 @@ def _check_inputs(samples: Samples) -> None:
             )
     if inputs[0].numel() == 0:
         raise ValueError(f"the inputs are empty: {described(inputs)}.")
+    check_values(samples)
+
+
+def check_values(samples: Samples) -> None:
+    """Refuse inputs that are not finite, and pixels of float images outside 0 to 1.
+
+    Args:
+        samples: Images or vectors; only inputs and names are read.
+
+    Raises:
+        ValueError: Names the first such sample.
+    """
+    inputs = samples.inputs
+    assert isinstance(inputs, Tensor)
     if inputs.dtype == torch.uint8:
         return
     # In portions: the inputs may be a memory map that is larger than the memory.

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 
 from workbench.datasets import arrays, preprocessing, tables, texts
+from workbench.datasets.checks import check_values
 from workbench.datasets.memmap import tensor_of
 from workbench.datasets.preparation import IMAGE, Preparation
 from workbench.datasets.reading import readable_errors
 from workbench.datasets.rows import files as tablefiles
 from workbench.datasets.rows import formats, rows
 from workbench.datasets.rows.rows import Rows
-from workbench.datasets.samples import Inputs, Tensors, Texts
+from workbench.datasets.samples import Inputs, Samples, Tensors, Texts
 from workbench.messages import listed
 from workbench.record.strategy import Knobs
 
@@ -124,7 +125,7 @@ def _vectors(preparation: Preparation, data: New) -> tuple[Inputs, tuple[str, ..
             f"{_where(data)} has samples of the shape {tuple(values.shape[1:])}, but one of the "
             f"trial has {width} numbers."
         )
-    _refuse_non_finite(values, names)
+    check_values(Samples(kind="vector", inputs=values, targets=values, classes=(), names=names))
     mean, std = torch.tensor(preparation.mean), torch.tensor(preparation.std)
     return Tensors((values.float() - mean) / std), names
 
@@ -133,12 +134,14 @@ def _images(preparation: Preparation, data: New) -> tuple[Inputs, tuple[str, ...
     channels, height, width = preparation.stored_shape
     if _is_array(data):
         images, names = _array(data)
+        if images.ndim == 3:  # grey
+            images = images.unsqueeze(1)
         # NumPy images often have the channels last; the trial's channels tell which axis it is.
         if images.ndim == 4 and images.shape[1] != channels and images.shape[3] == channels:
             images = images.permute(0, 3, 1, 2).contiguous()
         if images.dtype != torch.uint8:
             images = images.float()
-            _refuse_non_finite(images, names)
+        check_values(Samples(kind="image", inputs=images, targets=images, classes=(), names=names))
     else:
         images, names = _decoded(preparation, data)
     if tuple(images.shape[1:]) != (channels, height, width):
@@ -197,8 +200,8 @@ def _decoded(preparation: Preparation, data: New) -> tuple[Tensor, tuple[str, ..
 
 def labels_of(
     dataset: Knobs, path: Path, names: Sequence[str], target: str, classes: Sequence[str]
-) -> Tensor | None:
-    """The labels that new data have; None where a sample has none.
+) -> Tensor | str | None:
+    """The labels that new data have; None without labels.
 
     Those of images are the names of their folders, those of a table its target column, those of an
     ``.npz`` file its targets. Of images and tables only single classes and a single column of
@@ -212,7 +215,8 @@ def labels_of(
         classes: Names of the classes.
 
     Returns:
-        Classes ``int64 [N]``, labels ``float32 [N, L]``, or numbers ``float32 [N, T]``.
+        Classes ``int64 [N]``, labels ``float32 [N, L]``, or numbers ``float32 [N, T]``; or a text
+        that says which sample has no label, or one that the model does not know.
     """
     column = dataset.get("target", dataset.get("label"))
     if path.is_dir() and column is None:
@@ -238,8 +242,12 @@ def labels_of(
     else:
         return None
     known = {name: number for number, name in enumerate(classes)}
-    if target != "class" or not all(word in known for word in words):
+    # The folders of images may be called after anything else.
+    if target != "class" or (path.is_dir() and known.keys().isdisjoint(words)):
         return None
+    for name, word in zip(names, words, strict=True):
+        if word not in known:
+            return f"{name} has {f'the label {word}, which is no class' if word else 'no label'}"
     return torch.tensor([known[str(word)] for word in words])
 
 
@@ -291,9 +299,3 @@ def _array(data: Path | np.ndarray) -> tuple[Tensor, tuple[str, ...]]:
             values = values.astype(np.float32)
     row = f"{data.name}:{{}}" if isinstance(data, Path) else "row {} of the array"
     return tensor_of(values), tuple(row.format(number) for number in range(len(values)))
-
-
-def _refuse_non_finite(values: Tensor, names: tuple[str, ...]) -> None:
-    bad = torch.nonzero(~values.flatten(1).isfinite().all(dim=1)).flatten().tolist()
-    if bad:
-        raise ValueError(f"{names[bad[0]]} has a number that is not finite.")

@@ -91,8 +91,9 @@ def claimed(verdict: Verdict, parts: Sequence[Material]) -> Verdict:
         return verdict
     several = len(parts) + 1
     rate = (
-        "The error rate of 5 % holds for each verdict alone, for symmetric differences; that at"
-        f" least one of the {'two' if several == 2 else several} is wrong, up to {5 * several} %."
+        "The error rate of 5 %, for symmetric differences, holds for each verdict alone; at least"
+        f" one of the {'two' if several == 2 else several} is wrong with a probability of up to"
+        f" {5 * several} %."
     )
     # The methods have the caveat alone. The headline, worded already, names what was added.
     return replace(

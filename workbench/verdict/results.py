@@ -192,7 +192,9 @@ def _columns(where: str, named: Sequence[str], metric: str | None) -> dict[str, 
                 problems.append(f"{where}: there are two columns {found}.")
             at[name] = plain.index(found)
         elif name != DATASET:
-            hint = did_you_mean(name, named, cutoff=0.5) or f"; found {joined(named, 20)}."
+            hint = did_you_mean(choices[0], named, cutoff=0.5) or f"; found {joined(named, 20)}."
+            if name == "value" and metric is None:
+                hint += " With --metric NAME, values are read from the column NAME."
             problems.append(f"{where}: there is no column {' or '.join(choices)}{hint}")
     _refuse(problems)
     return at

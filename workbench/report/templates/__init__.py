@@ -108,6 +108,7 @@ def aside(roles: Mapping[str, int]) -> str:
     descriptions = {
         "confirmation": "of the confirmation",
         "selection": "of its selection",
+        "try": "of workbench try",
         "retried": "of failed trials that were run again after a correction",
     }
     counts = [

@@ -16,10 +16,13 @@ def find(study: Study) -> list[Problem]:
     config = study.config
     document, metric = config.document, config.objective.metric
     found = []
-    if config.confirm.smallest_effect is None:
-        measure = metric.partition("/")[2]
-        # Of another metric nobody knows the size beforehand.
-        share = any(measure in task.shares for task in TASKS.values())
+    measure, effect = metric.partition("/")[2], config.confirm.smallest_effect
+    # Of another metric nobody knows the size beforehand.
+    share = any(measure in task.shares for task in TASKS.values())
+    if share and effect is not None and effect >= 1:
+        expected = f"less than 1: {measure} is from 0 to 1, so 1 percentage point is 0.01"
+        found.append(document.problem(_EFFECT, effect, expected))
+    if effect is None:
         value = "0.01" if share else "..."
         expected = (
             f"the smallest difference in {measure} that matters to you, in its "

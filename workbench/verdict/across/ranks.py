@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.messages import joined
 from workbench.verdict import ClaimError, Design, Doubt, Verdict, Word
 from workbench.verdict.judgement import Level
 from workbench.verdict.refusals import because
@@ -161,6 +162,7 @@ def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt
             continue
         missing = [name for name in names if name not in {side.name for side in each.sides}]
         if missing:
-            text = f"{', '.join(missing)} was not run on {dataset}."
+            verb = "was" if len(missing) == 1 else "were"
+            text = f"{joined(missing)} {verb} not run on {dataset}."
             found.append(because(6, Word.NOT_COMPARABLE, text))
     return found
