@@ -202,8 +202,8 @@ def test_two_workers_compute_an_entry_together_and_one_that_stops_leaves_its_par
                 second.result(60)
         else:
             assert second.result(60) is not None
+    assert [number for _, number in chunks] == order, chunks
     assert {number for name, number in chunks if name == "second_0"} == by_second
-    assert [number for _, number in chunks] == order
     assert alone is not None and kept is not None
     assert all(torch.equal(a, b) for a, b in zip(alone.rows, kept.rows, strict=True))
     (entry,) = entries(folder)

@@ -101,7 +101,8 @@ def compute(
                 request.before_batch()
                 path = temporary / f"{first}.lock"
                 with suppress(LockedError), lock(path, wait_seconds=wait, parents=False):
-                    if not done.exists():
+                    # In this order: what is complete is renamed, even after the lock was opened.
+                    if not done.exists() and temporary.is_dir():
                         activations.compute(
                             request, split, rows, copied, numbers=chunk, verified=verified
                         )
