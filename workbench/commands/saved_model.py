@@ -146,10 +146,11 @@ class SavedModel(nn.Module):
             labels = labels_of(dataset, Path(data), names, target, self.classes)
             if labels is None:
                 return found
-            unscored = labels if isinstance(labels, str) else own_data(dataset, Path(data))
-            if unscored or isinstance(labels, str):
-                return replace(found, unscored=unscored)
-            return replace(found, scores=self.task.metrics(outputs, labels))
+            if isinstance(labels, str):
+                return replace(found, unscored=labels)
+            unscored = own_data(dataset, Path(data))
+            scores = {} if unscored else self.task.metrics(outputs, labels)
+            return replace(found, scores=scores, unscored=unscored)
 
 
 def _new(data: NewData, preparation: Preparation) -> New:
